@@ -1,0 +1,1 @@
+"""People: who asked, who may, what was done."""

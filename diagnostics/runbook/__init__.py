@@ -1,0 +1,1 @@
+"""Knowledge of conntrack exhaustion, and nowhere else."""
