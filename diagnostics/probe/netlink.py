@@ -1,0 +1,87 @@
+"""A question to the kernel through netlink, and its answer: messages in, payloads out.
+
+For small answers (statistics, addresses, names of tables). The conntrack table itself is read elsewhere, by fixed
+offsets. This module must not know what an attribute means.
+"""
+
+import os
+import socket
+import struct
+import time
+from typing import Dict, Iterator, List, Tuple
+
+from diagnostics.probe.procfs import Unreadable, why
+
+NETFILTER = 12
+ROUTE = 0
+DUMP = 0x300  # NLM_F_ROOT | NLM_F_MATCH
+LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
+
+_ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_RECEIVE_BYTES = 32768  # the kernel fills at most this much of a reader's buffer
+_SEQUENCE = 7  # arbitrary: one question per socket
+
+Message = Tuple[int, bytes]
+
+
+def ask(family: int, kind: int, payload: bytes, dump: bool, timeout_seconds: float = 2.0) -> List[Message]:
+    """Send one request; the (type, payload) messages of the answer."""
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family) as asked:
+            asked.settimeout(timeout_seconds)
+            asked.bind((0, 0))
+            asked.send(
+                _HEADER.pack(_HEADER.size + len(payload), kind, 1 | (DUMP if dump else 0), _SEQUENCE, 0) + payload
+            )
+            return _answer(asked, dump, time.monotonic() + timeout_seconds)
+    except OSError as error:
+        raise Unreadable("netlink: %s" % why(error)) from error
+
+
+def _answer(asked: socket.socket, dump: bool, end: float) -> List[Message]:
+    found = []  # type: List[Message]
+    read = 0
+    while read < LARGEST_ANSWER_BYTES and time.monotonic() < end:
+        datagram = asked.recv(_RECEIVE_BYTES)
+        read += len(datagram)
+        for kind, payload in messages(datagram):
+            if kind == _DONE:
+                return found
+            if kind == _ERROR:
+                _raise_unless_zero(payload)
+                return found
+            found.append((kind, payload))
+        if not dump:
+            return found
+    raise Unreadable("netlink: the answer has no end")
+
+
+def _raise_unless_zero(payload: bytes) -> None:
+    number = -struct.unpack_from("=i", payload)[0] if len(payload) >= 4 else 0
+    if number > 0:
+        raise OSError(number, os.strerror(number))
+
+
+def messages(datagram: bytes) -> Iterator[Message]:
+    """The messages of one datagram; what does not parse ends it."""
+    at = 0
+    while at + _HEADER.size <= len(datagram):
+        length, kind = _HEADER.unpack_from(datagram, at)[:2]
+        if length < _HEADER.size or at + length > len(datagram):
+            return
+        yield kind, datagram[at + _HEADER.size : at + length]
+        at += (length + 3) & ~3
+
+
+def attributes(payload: bytes, start: int) -> Dict[int, bytes]:
+    """The attributes of a message from offset ``start`` on, by number; what does not parse ends them."""
+    found = {}  # type: Dict[int, bytes]
+    at = start
+    while at + 4 <= len(payload):
+        length, kind = struct.unpack_from("=HH", payload, at)
+        if length < 4 or at + length > len(payload):
+            break
+        found[kind & 0x3FFF] = payload[at + 4 : at + length]  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+        at += (length + 3) & ~3
+    return found

@@ -1,0 +1,167 @@
+"""The kernel log's lines about conntrack, in every form that kernels print them.
+
+A line is a hint and no proof: it may be old, rate-limited away, or of another network namespace. So each comes with its
+time and namespace, and with the time of the oldest line that the buffer still holds. "Not permitted" is told apart from
+"no line". It must not know what the lines mean for a verdict.
+"""
+
+import os
+import re
+import time
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from diagnostics.probe.procfs import Unreadable, place, why
+
+NOT_PERMITTED = "not permitted: needs CAP_SYSLOG"
+MOST_BYTES = 2 * 1024 * 1024  # the newest part of the buffer; distributions have 128 KiB to 1 MiB
+MOST_LINES_SHOWN = 5
+LONGEST_LINE_SHOWN = 200
+_MOST_SECONDS = 2.0
+
+TABLE_FULL = re.compile(
+    r"\b(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full(?: in netns (?P<netns>\d{1,20}))?,? dropping packet"
+)
+_SUPPRESSED = re.compile(r"\b(?:net_ratelimit|__ratelimit): (\d{1,18}) callbacks suppressed")
+_RELATED = {
+    "neighbour": re.compile(r"neighbou?r(?:: \w+: neighbou?r)? table overflow", re.IGNORECASE),
+    "tcp_memory": re.compile(r"TCP: out of memory|[Oo]ut of socket memory|too many (?:of )?orphaned sockets"),
+    "syn_flooding": re.compile(r"[Pp]ossible SYN flooding"),
+}
+# "<4>[ 2609.687571] text", with a caller "[   T12]" or "[    C0]" where CONFIG_PRINTK_CALLER is set; without a time
+# where printk.time is off.
+_SYSLOG_LINE = re.compile(r"^(?:<\d{1,4}>)?(?:\[\s*(?P<at>\d{1,15}\.\d{1,9})\])?(?:\[\s*[TC]\d+\])?\s*(?P<text>.*)$")
+_KMSG_RECORD = re.compile(r"^\d{1,9},\d{1,20},(?P<at>\d{1,20}),[^;]{0,100};(?P<text>.*)$")
+
+Line = Tuple[Optional[float], str]  # seconds since boot, None where the line has no time; text
+
+
+def lines(root: str = "/") -> List[Line]:
+    """The kernel log, oldest line first. Raises Unreadable where it may not be read.
+
+    By klogctl(3) first: /dev/kmsg is missing in containers without privileges. Its lines bear no time where printk.time
+    is off, but the records of /dev/kmsg always do.
+    """
+    if root != "/":
+        return _records(root)
+    try:
+        found = lines_of(_klogctl())
+    except OSError as error:
+        try:
+            return _records(root)
+        except Unreadable:
+            raise Unreadable(NOT_PERMITTED if error.errno in (1, 13) else "klogctl: %s" % why(error)) from error
+    if found and all(at is None for at, _ in found):
+        try:
+            return _records(root)
+        except Unreadable:
+            return found
+    return found
+
+
+def _klogctl() -> str:
+    """The kernel's buffer by syslog(2), action 3 (SYSLOG_ACTION_READ_ALL); action 10 gives its size. Clears nothing."""
+    import ctypes  # noqa: PLC0415  # costs start time, and is needed here only
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    size = libc.klogctl(10, None, 0)
+    if size < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    room = ctypes.create_string_buffer(min(max(size, 4096), MOST_BYTES))
+    length = libc.klogctl(3, room, len(room))
+    if length < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return room.raw[:length].decode("ascii", "replace")
+
+
+def _records(root: str) -> List[Line]:
+    """The records of /dev/kmsg: each read gives one, until there is none left (EAGAIN)."""
+    path = place(root, "/dev/kmsg")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except PermissionError as error:
+        raise Unreadable(NOT_PERMITTED) from error
+    except OSError as error:
+        raise Unreadable("/dev/kmsg: %s" % why(error)) from error
+    try:
+        return records_of("".join(_chunks(descriptor)))
+    finally:
+        os.close(descriptor)
+
+
+def _chunks(descriptor: int) -> Iterator[str]:
+    end = time.monotonic() + _MOST_SECONDS
+    read = 0
+    while read < MOST_BYTES and time.monotonic() < end:
+        try:
+            chunk = os.read(descriptor, 8192)
+        except BrokenPipeError:
+            continue  # the oldest record was overwritten meanwhile; the next read gives the next one
+        except OSError:
+            return
+        if not chunk:
+            return
+        read += len(chunk)
+        yield chunk.decode("ascii", "replace")
+
+
+def lines_of(buffer: str) -> List[Line]:
+    """Lines as klogctl(3) or ``dmesg`` give them."""
+    return [_line(found) for found in map(_SYSLOG_LINE.match, buffer.split("\n")) if found and found.group("text")]
+
+
+def _line(found: "re.Match[str]") -> Line:
+    return (float(found.group("at")) if found.group("at") else None, found.group("text"))
+
+
+def records_of(records: str) -> List[Line]:
+    """Lines of /dev/kmsg: "priority,sequence,microseconds since boot,flags;text"; others continue a record."""
+    return [
+        (int(found.group("at")) / 1e6, found.group("text"))
+        for found in map(_KMSG_RECORD.match, records.split("\n"))
+        if found
+    ]
+
+
+def summary(
+    log: List[Line], own_netns: Optional[int], is_init_netns: Optional[bool], names_netns: bool
+) -> Dict[str, Any]:
+    """The log's lines about conntrack as the report holds them.
+
+    A line that names a namespace is the node's own if it names ``own_netns``. One that names none is the initial
+    namespace's where the kernel names all others (``names_netns``, or any line of this log does), and may be anyone's
+    on older kernels: then it counts as the node's own. ``undated`` lines count, but have no time.
+    """
+    full = [(at, words, TABLE_FULL.search(words)) for at, words in log]
+    hits = [(at, words, _inode(found)) for at, words, found in full if found]
+    names_netns = names_netns or any(netns is not None for _, _, netns in hits)
+    unnamed_is_own = not (names_netns and is_init_netns is False)
+    own = [hit for hit in hits if hit[2] == own_netns or (hit[2] is None and unnamed_is_own)]
+    times = [at for at, _ in log if at is not None]
+    own_times = [at for at, _, _ in own if at is not None]
+    result = {
+        "lines": _shown(hits, own),
+        "table_full": len(own),
+        "other_netns": len(hits) - len(own),
+        "suppressed": sum(int(found.group(1)) for found in (_SUPPRESSED.search(words) for _, words in log) if found),
+        "last_at": max(own_times) if own_times else None,
+        "first_at": min(times) if times else None,
+        "related": {name: sum(1 for _, words in log if form.search(words)) for name, form in _RELATED.items()},
+    }  # type: Dict[str, Any]
+    if len(own_times) < len(own):
+        result["undated"] = len(own) - len(own_times)
+    return result
+
+
+Hit = Tuple[Optional[float], str, Optional[int]]
+
+
+def _inode(found: "re.Match[str]") -> Optional[int]:
+    return int(found.group("netns")) if found.group("netns") else None
+
+
+def _shown(hits: List[Hit], own: List[Hit]) -> List[Dict[str, Any]]:
+    """The newest dated lines: the node's own if there are any, else those of other namespaces."""
+    dated = [hit for hit in own or hits if hit[0] is not None]
+    return [
+        {"at": at, "netns": netns, "text": words[:LONGEST_LINE_SHOWN]} for at, words, netns in dated[-MOST_LINES_SHOWN:]
+    ]
