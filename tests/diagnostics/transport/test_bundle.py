@@ -100,6 +100,6 @@ def test_the_text_is_plain_ascii(package: Path) -> None:
 def test_the_bootstrap_itself_runs_on_python_3_7(package: Path, tmp_path: Path) -> None:
     program = tmp_path / "bundle.py"
     program.write_bytes(bundle(package, "bundled.program", []))
-    vermin = [sys.executable, "-m", "vermin", "--no-tips", "-t=3.7-", str(program)]
+    vermin = [str(Path(sys.executable).with_name("vermin")), "--no-tips", "-t=3.7-", str(program)]
     done = subprocess.run(vermin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
