@@ -8,12 +8,14 @@ part. This is the only file of the probe that the rest of the project imports; i
 beyond the ranks below.
 """
 
+from __future__ import annotations
+
 import base64
 import binascii
 import json
 import re
 import zlib
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Tuple
 
 MARK = "conntrack-bot1"
 TERMINATION_MESSAGE_BYTES = 4096  # kubelet: MaxContainerTerminationMessageLength
@@ -52,7 +54,7 @@ _CUTS = (
     (("table",), 0),
     (("node", "addresses"), 0),
     (("unknown",), 0),
-)  # type: Tuple[Tuple[Path, int], ...]
+)  # type: tuple[tuple[Path, int], ...]
 
 
 class DamagedEnvelopeError(ValueError):
@@ -136,7 +138,7 @@ def _longest(report: Report, path: Path) -> int:
 
 def _cut(report: Report, path: Path, keep: int) -> Report:
     """A copy of the report in which what lies at ``path`` has at most ``keep`` entries, the rest counted."""
-    cut = json.loads(json.dumps(report))  # type: Report
+    cut: Report = json.loads(json.dumps(report))
     dropped = 0
     for holder, key in _places(cut, path):
         whole = holder[key]
@@ -157,17 +159,17 @@ def _cut(report: Report, path: Path, keep: int) -> Report:
     return cut
 
 
-def _entries(sources: List[Dict[str, Any]]) -> int:
+def _entries(sources: list[dict[str, Any]]) -> int:
     return sum(source["entries"] for source in sources)
 
 
-def _places(report: Report, path: Path) -> List[Tuple[Dict[str, Any], str]]:
+def _places(report: Report, path: Path) -> list[tuple[dict[str, Any], str]]:
     """Where ``path`` leads to a list or a dict: (holder, key) pairs; "*" stands for each element of a list."""
-    holders = [report]  # type: List[Dict[str, Any]]
+    holders: list[dict[str, Any]] = [report]
     for part in path[:-1]:
         if part == "*":
             continue
-        found = []  # type: List[Dict[str, Any]]
+        found: list[dict[str, Any]] = []
         for holder in holders:
             below = holder.get(part)
             if isinstance(below, dict):
