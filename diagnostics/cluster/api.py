@@ -271,7 +271,7 @@ def _send(client: ApiClient, question: _Question) -> tuple[int, bytes]:
             auth_settings=["BearerToken"],
         )
         response = client.call_api(*request, _request_timeout=(CONNECT_SECONDS, question.read_seconds))
-        return response.status, response.read() or b""  # type: ignore[no-untyped-call] - the client has no types here
+        return response.status, response.read() or b""  # type: ignore[no-untyped-call]  # the client has no types here
     except HTTPError as error:
         raise _broken(error, question) from error
     except ConfigException as error:  # a login helper or a token file failed while the token was renewed

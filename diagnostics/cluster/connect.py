@@ -1,7 +1,8 @@
 """Clients of the Kubernetes API, built from a kubeconfig or from a pod's service account.
 
-The only file that builds on ``kubernetes``. The import costs 0.4 s and some 40 MB, so it happens where a client is built. Neither source ever falls back to the
-other: a bot that looks at another cluster than the one that was named does harm. It must not know what is asked.
+The only file that builds on ``kubernetes``. The import costs 0.4 s and some 40 MB, so it happens where a client is
+built. Neither source ever falls back to the other: a bot that looks at another cluster than the one that was named does
+harm. It must not know what is asked.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ def from_kubeconfig(path: str | None, context: str | None) -> Connection:
     _must_exist(files)
     configuration = Configuration()
     try:
-        merger = KubeConfigMerger(files)  # type: ignore[no-untyped-call] - the client has no types here
+        merger = KubeConfigMerger(files)  # type: ignore[no-untyped-call]  # the client has no types here
         # The persister writes a rotated OIDC refresh token back, as kubectl does: the old one is worthless by then.
-        loader = KubeConfigLoader(  # type: ignore[no-untyped-call] - the same
+        loader = KubeConfigLoader(  # type: ignore[no-untyped-call]  # the same
             config_dict=merger.config, active_context=context, config_persister=merger.save_changes
         )
-        loader.load_and_set(configuration)  # type: ignore[no-untyped-call] - the same
+        loader.load_and_set(configuration)  # type: ignore[no-untyped-call]  # the same
         cluster = str(loader.current_context["name"])
     except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         chosen = f" with context `{context}`" if context else ""
@@ -61,7 +62,7 @@ def in_cluster() -> Connection:
 
     configuration = Configuration()
     try:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] - no types there
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # no types there
     except (ConfigException, OSError) as error:
         raise ConfigurationError(
             f"This process has no service account of a cluster ({plain(error)}). Outside a pod, name a kubeconfig."
