@@ -239,7 +239,7 @@ def usage(root: str = "/") -> Dict[str, Any]:
     entries, limit = number(root, SYSCTLS + "/nf_conntrack_count"), number(root, SYSCTLS + "/nf_conntrack_max")
     if entries is None or limit is None:
         require_conntrack(root)
-        entries, limit = fill_of(netlink.ask(netlink.NETFILTER, _GET_STATS, _NFGEN, dump=False))
+        entries, limit = conntrack_fill()
     memory = _memory(root)
     buckets = number(root, SYSCTLS + "/nf_conntrack_buckets")
     if buckets is None:
@@ -259,6 +259,11 @@ def require_conntrack(root: str) -> None:
     signs = (SYSCTLS + "/nf_conntrack_count", "/proc/net/stat/nf_conntrack", "/sys/module/nf_conntrack")
     if not any(os.path.exists(place(root, sign)) for sign in signs):
         raise Unreadable(NOT_LOADED)
+
+
+def conntrack_fill() -> Tuple[int, int]:
+    """(entries, limit) of the network namespace this thread is in, through ctnetlink."""
+    return fill_of(netlink.ask(netlink.NETFILTER, _GET_STATS, _NFGEN, dump=False))
 
 
 def fill_of(answer: List[netlink.Message]) -> Tuple[int, int]:
@@ -348,7 +353,7 @@ def counters(root: str = "/") -> Dict[str, Any]:
     require_conntrack(root)
     at = uptime(root)
     try:
-        per_cpu = per_cpu_of(netlink.ask(netlink.NETFILTER, _GET_STATS_CPU, _NFGEN, dump=True))
+        per_cpu = conntrack_counters()
     except Unreadable:
         per_cpu = columns_of(text(root, "/proc/net/stat/nf_conntrack", 1048576))
     sample = {name: sum(values) for name, values in per_cpu.items()}  # type: Dict[str, Any]
@@ -358,6 +363,11 @@ def counters(root: str = "/") -> Dict[str, Any]:
         sample["entries"] = entries
     sample["per_cpu"] = {name: per_cpu[name] for name in PER_CPU if name in per_cpu}
     return sample
+
+
+def conntrack_counters() -> PerCpu:
+    """The counters of the network namespace this thread is in, through ctnetlink: it counts more than /proc shows."""
+    return per_cpu_of(netlink.ask(netlink.NETFILTER, _GET_STATS_CPU, _NFGEN, dump=True))
 
 
 def per_cpu_of(answer: List[netlink.Message]) -> PerCpu:

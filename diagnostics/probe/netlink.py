@@ -15,6 +15,7 @@ from diagnostics.probe.procfs import Unreadable, why
 NETFILTER = 12
 ROUTE = 0
 DUMP = 0x300  # NLM_F_ROOT | NLM_F_MATCH
+TIMEOUT_SECONDS = 2.0
 LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
 
 _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
@@ -25,7 +26,7 @@ _SEQUENCE = 7  # arbitrary: one question per socket
 Message = Tuple[int, bytes]
 
 
-def ask(family: int, kind: int, payload: bytes, dump: bool, timeout_seconds: float = 2.0) -> List[Message]:
+def ask(family: int, kind: int, payload: bytes, dump: bool, timeout_seconds: float = TIMEOUT_SECONDS) -> List[Message]:
     """Send one request; the (type, payload) messages of the answer."""
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family) as asked:
