@@ -15,7 +15,11 @@ Report = Mapping[str, Any]
 """One stage's answer, as ``diagnostics.probe`` documents it. From a foreign machine: believe nothing in it."""
 
 Tell = Callable[[str], None]
-"""Says in a few words what is going on ("debug pod created"), for the progress line."""
+"""Says in a few words what is going on ("debug pod created"), for the progress line.
+
+A transport that waits calls it at least once a second, with an empty text where there is nothing new. Whatever it
+raises ends the look: so a look that another rung has won is abandoned, and cleans up after itself.
+"""
 
 
 @dataclass(frozen=True, slots=True)
