@@ -26,7 +26,7 @@ Only reads, and only numbers: it must not know which of them is a cause. A group
 import time
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from diagnostics.probe import ethtool, kernel, netlink, netstat, procfs, sockets
+from diagnostics.probe import ethtool, machine, netlink, netstat, procfs, sockets
 from diagnostics.probe.netstat import Numbers
 from diagnostics.probe.procfs import LARGEST_NUMBER, Unreadable, whole_number
 
@@ -245,7 +245,7 @@ def _ipvs(root: str) -> Group:
 def _node_local_dns(root: str) -> Group:
     present = "nodelocaldns" in _devices(root)
     if not present and root == "/":
-        present = NODE_LOCAL_DNS in kernel.addresses()
+        present = NODE_LOCAL_DNS in machine.addresses()
     return Group({}, {"present": int(present)})
 
 

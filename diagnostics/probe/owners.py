@@ -15,7 +15,7 @@ import re
 import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from diagnostics.probe import kernel, netlink, netstat, procfs, sockets
+from diagnostics.probe import kernel, machine, netlink, netstat, procfs, sockets
 from diagnostics.probe.procfs import Unreadable
 
 NOT_PERMITTED = "not permitted: needs hostPID and a privileged container, or root on the host"
@@ -73,12 +73,12 @@ class Holding:
             self.targets[target] = self.targets.get(target, 0) + 1
 
 
-# ---- the look -------------------------------------------------------------------------------------------------------
+# ---- the section -------------------------------------------------------------------------------------------------------
 
 
-def look(deadline: float, root: str = "/") -> Dict[str, Any]:
+def read(deadline: float, root: str = "/") -> Dict[str, Any]:
     """The report's section. ``deadline`` is a time of ``time.monotonic()``."""
-    own = kernel.own_netns(root)
+    own = machine.own_netns(root)
     found, is_whole = _processes(root, deadline)
     here = [process for process in found if process.netns == own]
     if len(found) <= 1 or not here:

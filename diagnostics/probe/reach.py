@@ -14,7 +14,7 @@ import struct
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from diagnostics.probe import kernel
+from diagnostics.probe import machine
 from diagnostics.probe.procfs import Unreadable
 
 ATTEMPTS = 20
@@ -35,7 +35,7 @@ Outcome = Tuple[Optional[float], str]  # seconds of a success, or the reason of 
 
 def default_gateway(root: str = "/") -> str:
     """The node's default gateway: what to ping where the caller names nothing."""
-    found = kernel.gateway(root)
+    found = machine.gateway(root)
     if found is None:
         raise Unreadable("no default gateway")
     return found
