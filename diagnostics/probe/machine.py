@@ -1,6 +1,7 @@
 """The machine that answers: its name, kernel, network namespace, addresses and gateway.
 
-Without starting another program. It must not know anything of conntrack, but for one sysctl that tells namespaces apart.
+Without starting another program. It must not know anything of conntrack, but for one sysctl that only the machine's own
+namespace has.
 """
 
 import os

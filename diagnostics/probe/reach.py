@@ -6,7 +6,6 @@ number and time. It must not know what a failure means for a verdict.
 """
 
 import errno
-import ipaddress
 import os
 import selectors
 import socket
@@ -193,11 +192,12 @@ def _place(address: str, port: int) -> Tuple[int, Any]:
     plain, _, zone = address.partition("%")
     try:
         struct.pack("!H", port)  # refuses what is no port
-        if ipaddress.ip_address(plain).version == 4:
-            return socket.AF_INET, (plain, port)
-        return socket.AF_INET6, (plain, port, 0, socket.if_nametoindex(zone) if zone else 0)
+        family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+        socket.inet_pton(family, plain)  # refuses what is no address
+        scope = socket.if_nametoindex(zone) if zone else 0
     except (ValueError, OSError, struct.error) as error:
         raise Unreadable("no address to reach: %.60s port %d" % (address, port)) from error
+    return family, (plain, port) if family == socket.AF_INET else (plain, port, 0, scope)
 
 
 class _Trial:

@@ -10,7 +10,7 @@ import re
 import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from diagnostics.probe.procfs import Unreadable, place, why
+from diagnostics.probe.procfs import Unreadable, place, whole_number, why
 
 NOT_PERMITTED = "not permitted: needs CAP_SYSLOG"
 MOST_BYTES = 2 * 1024 * 1024  # the newest part of the buffer; distributions have 128 KiB to 1 MiB
@@ -18,19 +18,14 @@ MOST_LINES_SHOWN = 5
 LONGEST_LINE_SHOWN = 200
 _MOST_SECONDS = 2.0
 
-TABLE_FULL = re.compile(
-    r"\b(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full(?: in netns (?P<netns>\d{1,20}))?,? dropping packet"
-)
-_SUPPRESSED = re.compile(r"\b(?:net_ratelimit|__ratelimit): (\d{1,18}) callbacks suppressed")
+# Every spelling since 2.6 (the double prefix is pr_fmt and the text's own). Compiled when a line needs it: patterns are
+# what costs most in this program's start.
+TABLE_FULL = r"\b(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full(?: in netns (\d+))?,? dropping packet"
 _RELATED = {
-    "neighbour": re.compile(r"neighbou?r(?:: \w+: neighbou?r)? table overflow", re.IGNORECASE),
-    "tcp_memory": re.compile(r"TCP: out of memory|[Oo]ut of socket memory|too many (?:of )?orphaned sockets"),
-    "syn_flooding": re.compile(r"[Pp]ossible SYN flooding"),
+    "neighbour": ("neighbor table overflow", "neighbour table overflow"),
+    "tcp_memory": ("tcp: out of memory", "out of socket memory", "orphaned sockets"),
+    "syn_flooding": ("possible syn flooding",),
 }
-# "<4>[ 2609.687571] text", with a caller "[   T12]" or "[    C0]" where CONFIG_PRINTK_CALLER is set; without a time
-# where printk.time is off.
-_SYSLOG_LINE = re.compile(r"^(?:<\d{1,4}>)?(?:\[\s*(?P<at>\d{1,15}\.\d{1,9})\])?(?:\[\s*[TC]\d+\])?\s*(?P<text>.*)$")
-_KMSG_RECORD = re.compile(r"^\d{1,9},\d{1,20},(?P<at>\d{1,20}),[^;]{0,100};(?P<text>.*)$")
 
 Line = Tuple[Optional[float], str]  # seconds since boot, None where the line has no time; text
 
@@ -106,20 +101,43 @@ def _chunks(descriptor: int) -> Iterator[str]:
 
 def lines_of(buffer: str) -> List[Line]:
     """Lines as klogctl(3) or ``dmesg`` give them."""
-    return [_line(found) for found in map(_SYSLOG_LINE.match, buffer.split("\n")) if found and found.group("text")]
+    return [_line(line) for line in buffer.split("\n") if line]
 
 
-def _line(found: "re.Match[str]") -> Line:
-    return (float(found.group("at")) if found.group("at") else None, found.group("text"))
+def _line(line: str) -> Line:
+    # "<4>[ 2609.687571] text". Without a time where printk.time is off, with a caller ("[   T12]" or "[    C0]") after
+    # it where CONFIG_PRINTK_CALLER is set; dmesg leaves out the priority.
+    if line.startswith("<"):
+        line = line.partition(">")[2]
+    if not line.startswith("["):
+        return None, line.lstrip()
+    stamp, _, words = line[1:].partition("]")
+    at = seconds_of(stamp)
+    if at is None:
+        return None, line  # a text that begins with a bracket, such as "[drm] Initialized"
+    if words.startswith("["):
+        words = words.partition("]")[2]
+    return at, words.lstrip()
+
+
+def seconds_of(stamp: str) -> Optional[float]:
+    """The seconds since boot in "  2609.687571"; None where it is something else."""
+    whole, dot, part = stamp.strip().partition(".")
+    if not dot or not (whole.isdecimal() and part.isdecimal()) or len(whole) > 12 or len(part) > 9:
+        return None
+    return float(whole + dot + part)
 
 
 def records_of(records: str) -> List[Line]:
     """Lines of /dev/kmsg: "priority,sequence,microseconds since boot,flags;text"; others continue a record."""
-    return [
-        (int(found.group("at")) / 1e6, found.group("text"))
-        for found in map(_KMSG_RECORD.match, records.split("\n"))
-        if found
-    ]
+    found: List[Line] = []
+    for line in records.split("\n"):
+        head, semicolon, words = line.partition(";")
+        fields = head.split(",")
+        microseconds = whole_number(fields[2]) if semicolon and len(fields) > 3 else None
+        if microseconds is not None:
+            found.append((microseconds / 1e6, words))
+    return found
 
 
 def summary(
@@ -131,8 +149,8 @@ def summary(
     namespace's where the kernel names all others (``names_netns``, or any line of this log does), and may be anyone's
     on older kernels: then it counts as the node's own. ``undated`` lines count, but have no time.
     """
-    full = [(at, words, TABLE_FULL.search(words)) for at, words in log]
-    hits = [(at, words, _inode(found)) for at, words, found in full if found]
+    full = [(at, words, re.search(TABLE_FULL, words)) for at, words in log if "table full" in words]
+    hits = [(at, words, whole_number(found.group(1) or "")) for at, words, found in full if found]
     names_netns = names_netns or any(netns is not None for _, _, netns in hits)
     unnamed_is_own = not (names_netns and is_init_netns is False)
     own = [hit for hit in hits if hit[2] == own_netns or (hit[2] is None and unnamed_is_own)]
@@ -142,10 +160,10 @@ def summary(
         "lines": _shown(hits, own),
         "table_full": len(own),
         "other_netns": len(hits) - len(own),
-        "suppressed": sum(int(found.group(1)) for found in (_SUPPRESSED.search(words) for _, words in log) if found),
+        "suppressed": sum(suppressed(words) for _, words in log),
         "last_at": max(own_times) if own_times else None,
         "first_at": min(times) if times else None,
-        "related": {name: sum(1 for _, words in log if form.search(words)) for name, form in _RELATED.items()},
+        "related": _related(log),
     }  # type: Dict[str, Any]
     if len(own_times) < len(own):
         result["undated"] = len(own) - len(own_times)
@@ -155,8 +173,16 @@ def summary(
 Hit = Tuple[Optional[float], str, Optional[int]]
 
 
-def _inode(found: "re.Match[str]") -> Optional[int]:
-    return int(found.group("netns")) if found.group("netns") else None
+def suppressed(words: str) -> int:
+    """The number in "net_ratelimit: 1203 callbacks suppressed" ("__ratelimit" on old kernels), which hides any line."""
+    before, after, _ = words.partition(" callbacks suppressed")
+    limiter, _, count = before.rpartition(": ")
+    return whole_number(count) or 0 if after and limiter.endswith(("net_ratelimit", "__ratelimit")) else 0
+
+
+def _related(log: List[Line]) -> Dict[str, int]:
+    texts = [words.lower() for _, words in log]
+    return {name: sum(1 for words in texts if any(form in words for form in forms)) for name, forms in _RELATED.items()}
 
 
 def _shown(hits: List[Hit], own: List[Hit]) -> List[Dict[str, Any]]:
