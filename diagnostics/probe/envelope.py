@@ -15,7 +15,7 @@ import binascii
 import json
 import re
 import zlib
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 MARK = "conntrack-bot1"
 TERMINATION_MESSAGE_BYTES = 4096  # kubelet: MaxContainerTerminationMessageLength
@@ -27,8 +27,8 @@ Report = Dict[str, Any]
 Path = Tuple[str, ...]
 
 # What goes first when the budget is short: (path to a list, entries always kept). A list is cut from its end, which is
-# where the least important entries are, and what was cut is counted in "left_out".
-_CUTS = (
+# where the least important entries are, and what was cut is counted in "left_out". None: all or nothing.
+_CUTS: Tuple[Tuple[Path, Optional[int]], ...] = (
     (("settings",), 0),
     (("table", "sources", "*", "ages"), 0),
     (("table", "sources"), 30),
@@ -49,12 +49,12 @@ _CUTS = (
     (("lookalikes",), 0),
     (("reach",), 0),
     (("timeouts",), 0),
-    (("owners",), 0),
-    (("kernel_log",), 0),
-    (("table",), 0),
+    (("owners",), None),
+    (("kernel_log",), None),
+    (("table",), None),
     (("node", "addresses"), 0),
     (("unknown",), 0),
-)  # type: tuple[tuple[Path, int], ...]
+)
 
 
 class DamagedEnvelopeError(ValueError):
@@ -72,7 +72,7 @@ def pack(report: Report, budget: int) -> bytes:
         if len(_seal(smallest)) > budget:
             report = smallest
             continue
-        return _seal(_largest_that_fits(report, path, keep, budget))
+        return _seal(smallest if keep is None else _largest_that_fits(report, path, keep, budget))
     last = _seal({"format": report.get("format", 1), "stage": report.get("stage"), "usage": report.get("usage")})
     if len(last) > budget:
         raise ValueError("a budget of %d bytes holds no report" % budget)
@@ -136,8 +136,10 @@ def _longest(report: Report, path: Path) -> int:
     return max([len(holder[key]) for holder, key in _places(report, path)] + [0])
 
 
-def _cut(report: Report, path: Path, keep: int) -> Report:
+def _cut(report: Report, path: Path, keep: int | None) -> Report:
     """A copy of the report in which what lies at ``path`` has at most ``keep`` entries, the rest counted."""
+    if keep is None:
+        keep = 0
     cut: Report = json.loads(json.dumps(report))
     dropped = 0
     for holder, key in _places(cut, path):
