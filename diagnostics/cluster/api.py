@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagnostics.cluster import connect
 from diagnostics.cluster.faults import plain, refusal
+from diagnostics.cluster.objects import mapping, name_of, namespace_of, objects, text, uid_of
 from diagnostics.errors import ClusterError, TargetError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class KubeApi:
 
     def _no_such_node(self, name: str) -> TargetError:
         try:
-            names = [_name(node) for node in self.nodes()]
+            names = [name_of(node) for node in self.nodes()]
         except ClusterError:
             names = []
         closest = tuple(difflib.get_close_matches(name, names, n=3, cutoff=0.5))
@@ -102,7 +103,7 @@ class KubeApi:
     def nodes(self) -> list[Json]:
         """All nodes, each with its name and its status.addresses and nothing else: images alone are 10 kB a node."""
         return [
-            {"metadata": {"name": _name(node)}, "status": {"addresses": (node.get("status") or {}).get("addresses")}}
+            {"metadata": {"name": name_of(node)}, "status": {"addresses": objects(node, "status", "addresses")}}
             for node in self._items("/api/v1/nodes", "list the nodes", [_FROM_CACHE])
         ]
 
@@ -161,9 +162,8 @@ class KubeApi:
 
     def events_for(self, pod: Json) -> list[Json]:
         """The events about one pod."""
-        meta = pod.get("metadata") or {}
-        namespace, name = str(meta.get("namespace")), str(meta.get("name"))
-        query = [("fieldSelector", f"involvedObject.uid={meta.get('uid')}")]
+        namespace, name = namespace_of(pod), name_of(pod)
+        query = [("fieldSelector", f"involvedObject.uid={uid_of(pod)}")]
         path = f"/api/v1/namespaces/{_checked(namespace)}/events"
         return list(self._items(path, f"list the events of pod {namespace}/{name}", query))
 
@@ -199,8 +199,8 @@ class KubeApi:
         limit = ("limit", str(PAGE_ITEMS))
         page = self._read(_Question(what, path, (*query, limit), read_seconds=LIST_SECONDS))
         while True:
-            yield from (item for item in page.get("items") or () if isinstance(item, dict))
-            rest = (page.get("metadata") or {}).get("continue")
+            yield from (dict(item) for item in objects(page, "items"))
+            rest = mapping(page, "metadata").get("continue")
             if not rest:
                 return
             # A continuation holds its own resourceVersion, and the server refuses another one beside it.
@@ -238,13 +238,9 @@ class KubeApi:
 
 def pod_addresses(pod: Mapping[str, Any]) -> list[str]:
     """A pod's addresses, both families."""
-    status = pod.get("status") or {}
-    listed = [one.get("ip") for one in status.get("podIPs") or () if isinstance(one, dict)]
-    return [str(address) for address in dict.fromkeys([status.get("podIP"), *listed]) if address]
-
-
-def _name(thing: Mapping[str, Any]) -> str:
-    return str((thing.get("metadata") or {}).get("name") or "")
+    status = mapping(pod, "status")
+    listed = [text(one.get("ip")) for one in objects(status, "podIPs")]
+    return [address for address in dict.fromkeys([text(status.get("podIP")), *listed]) if address]
 
 
 def _checked(name: str) -> str:

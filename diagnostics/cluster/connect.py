@@ -34,6 +34,7 @@ def from_kubeconfig(path: str | None, context: str | None) -> Connection:
     from kubernetes.client import Configuration  # noqa: PLC0415 - 0.4 s and 40 MB, only for those who need it
     from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415 - the same
     from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger  # noqa: PLC0415 - the same
+    from yaml import YAMLError  # noqa: PLC0415 - the same
 
     files = path or os.environ.get("KUBECONFIG") or "~/.kube/config"
     _must_exist(files)
@@ -46,7 +47,7 @@ def from_kubeconfig(path: str | None, context: str | None) -> Connection:
         )
         loader.load_and_set(configuration)  # type: ignore[no-untyped-call]  # the same
         cluster = str(loader.current_context["name"])
-    except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ConfigException, YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         chosen = f" with context `{context}`" if context else ""
         raise ConfigurationError(
             f"The kubeconfig {files}{chosen} cannot be used: {plain(error)}. Check it: kubectl config view"

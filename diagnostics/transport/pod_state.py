@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostics.cluster.faults import plain
+from diagnostics.cluster.faults import LONGEST_QUOTE, plain
 from diagnostics.cluster.objects import mapping, objects, text
 from diagnostics.probe.envelope import DamagedEnvelopeError, unpack
 from diagnostics.transport import Report
@@ -113,11 +113,14 @@ def stage_state(pod: Mapping[str, Any], stage: str) -> StageState:
         return Failed(_pod_failure(pod))
     if mapping(pod, "metadata").get("deletionTimestamp"):
         return Failed("somebody deleted the debug pod before it answered. Ask again.")
-    waiting = mapping(container, "state", "waiting")
+    return _waiting(pod, mapping(container, "state", "waiting"))
+
+
+def _waiting(pod: Mapping[str, Any], waiting: Mapping[str, Any]) -> StageState:
     reason = text(waiting.get("reason"))
     if reason in _WAITING:
         return Failed(_filled(_WAITING[reason], pod, reason, waiting.get("message")))
-    # An acknowledged pod has a start time; before that the scheduler is passed over, so that nothing else writes.
+    # The scheduler is passed over, so nobody but the kubelet writes a status: an acknowledged pod has a start time.
     status = mapping(pod, "status")
     if not status.get("startTime") and not objects(status, "conditions"):
         return Unseen()
@@ -153,7 +156,7 @@ def _ended(pod: Mapping[str, Any], stage: str, ended: Mapping[str, Any]) -> Stag
             f"the stage `{stage}` ended without a whole report ({damage}). Are bot and image of one version?",
             is_final=False,
         )
-    says = plain(message) or "it said nothing"
+    says = plain(message[-LONGEST_QUOTE:]) or "it said nothing"  # a traceback's last line is the one that tells
     return Failed(f"the stage `{stage}` crashed with exit status {plain(code)}. Its last words: {says}")
 
 
