@@ -38,27 +38,8 @@ ONE_TARGET = 0.9  # A load test calls one thing.
 YOUNG_SECONDS = 60.0  # Buckets older than this are empty: it started just now.
 NAMED_LOAD_TEST, LOAD_TEST_HINT = 0.7, 0.1  # A name says it; the other signs only hint at it, three of them.
 LOAD_TEST_NAMES = frozenset(
-    [
-        "k6",
-        "locust",
-        "fortio",
-        "wrk",
-        "wrk2",
-        "hey",
-        "vegeta",
-        "jmeter",
-        "gatling",
-        "artillery",
-        "siege",
-        "tsung",
-        "loadtest",
-        "loadgen",
-        "loadgenerator",
-        "stress",
-        "bench",
-        "benchmark",
-        "perftest",
-    ]
+    {"artillery", "bench", "benchmark", "fortio", "gatling", "hey", "jmeter", "k6", "loadgen", "loadgenerator"}
+    | {"loadtest", "locust", "perftest", "siege", "stress", "tsung", "vegeta", "wrk", "wrk2"}
 )
 
 

@@ -1,0 +1,148 @@
+"""The runbook's last page: why restarting only seems to help, what not to do, what to do, and the pattern.
+
+Each function reads a case and says what was concluded there; the conclusions are ``remedies``' and ``verdict``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from diagnostics.model import Remedy, Shown, Status, VerdictKind
+from diagnostics.runbook import causes, measures
+from diagnostics.runbook.case import Case
+from diagnostics.runbook.permanent import PERMANENT
+from diagnostics.runbook.remedies import NEVER, NOW, remedies
+from diagnostics.runbook.said import Said
+from diagnostics.runbook.verdict import FULL, LOST_OF_TWENTY
+from diagnostics.runbook.words import count
+
+YES, NO, NOT_KNOWN = "☑", "☐", "?"
+
+
+def restarts(case: Case) -> Said:
+    """Why restarting pods only seems to fix it."""
+    if not case.is_pressed and case.verdict.kind is not VerdictKind.RECOVERED:
+        return Said(Status.SKIPPED, "The table is not what fails here, so restarting pods is not the question.")
+    timeouts = measures.known(case.evidence.snapshot.timeouts) or {}
+    lifetime = timeouts.get("tcp_time_wait", causes.CLOSED_LIFETIME_SECONDS)
+    says = f"A restarted pod's entries stay for up to {count(lifetime)} s. {causes.refill(case)}".rstrip()
+    correction = (
+        "The runbook says that restarting frees the entries. It frees none at once: they wait for their timeouts "
+        "(measured: 800 before a kill, 800 twelve seconds after it)."
+    )
+    return Said(Status.WARN, says, "The relief is that timeout's, and it ends when the traffic is back.", correction)
+
+
+def do_not(case: Case) -> Said:
+    """What not to do."""
+    never = [remedy for remedy in remedies(case) if remedy.when == NEVER]
+    if not never:
+        return Said(Status.SKIPPED, "Nothing is to be done here, so there is nothing to be avoided.")
+    return Said(Status.WARN, " ".join(_numbered(never)), "Those treat symptoms, and add connections.")
+
+
+def advise(case: Case) -> Said:
+    """What helps now, gentlest first, and what helps for good."""
+    chosen = remedies(case)
+    now = [remedy for remedy in chosen if remedy.when == NOW]
+    permanent = [remedy for remedy in chosen if remedy.when == PERMANENT]
+    if not now and not permanent:
+        return Said(Status.SKIPPED, "Nothing about conntrack would help here.")
+    parts = [f"Now: {' '.join(_numbered(now))}"] if now else []
+    parts += [f"For good: {' '.join(_numbered(permanent))}"] if permanent else []
+    shown = tuple(Shown(command, "") for remedy in now for command in remedy.commands)
+    return Said(Status.WARN if now else Status.OK, " ".join(parts), evidence=shown, correction=_dated(chosen))
+
+
+def _numbered(chosen: list[Remedy]) -> list[str]:
+    return [f"({number}) {remedy.says}" for number, remedy in enumerate(chosen, 1)]
+
+
+def _dated(chosen: tuple[Remedy, ...]) -> str:
+    """The runbook's dated words, where they are about a remedy that is on the list."""
+    now = {remedy.action for remedy in chosen if remedy.when == NOW}
+    said = []
+    if "raise_limit" in now:
+        said.append("The runbook says that a larger hash size needs a reboot: it takes effect at once, while running.")
+    if "drain_node" in now:
+        said.append("The runbook drains the node: that moves the trouble along with the pods, so it comes last.")
+    if "kill_pod" in now:
+        said.append("The runbook kills the noisy pod: its entries outlive it by minutes.")
+    return " ".join(said)
+
+
+# ---- the pattern ----------------------------------------------------------------------------------------------------
+
+
+def pattern(case: Case) -> Said:
+    """The failure pattern, ticked."""
+    ticks = [f"{_tick(sign(case))} {name}" for name, sign in PATTERN]
+    conclusion = {
+        VerdictKind.EXHAUSTED: "This is conntrack exhaustion, not a service or DNS failure.",
+        VerdictKind.EVICTING: "This is conntrack exhaustion: it evicts where others drop.",
+        VerdictKind.FILLING: "This becomes conntrack exhaustion.",
+        VerdictKind.RECOVERED: "This was conntrack exhaustion, and is over for now.",
+        VerdictKind.HEALTHY: "This is not conntrack exhaustion.",
+        VerdictKind.LOOKALIKE: "This looks like conntrack exhaustion, and is something else.",
+        VerdictKind.INCONCLUSIVE: "Too little is known to call it conntrack exhaustion, or to rule it out.",
+    }
+    status = {
+        VerdictKind.EXHAUSTED: Status.BAD,
+        VerdictKind.EVICTING: Status.BAD,
+        VerdictKind.HEALTHY: Status.OK,
+        VerdictKind.INCONCLUSIVE: Status.UNKNOWN,
+    }
+    kind = case.verdict.kind
+    return Said(status.get(kind, Status.WARN), "  ".join(ticks), conclusion[kind])
+
+
+def _tick(sign: bool | None) -> str:
+    return NOT_KNOWN if sign is None else YES if sign else NO
+
+
+def _pods_running(case: Case) -> bool | None:
+    view = case.evidence.cluster
+    pods = measures.known(view.pods) if view is not None else None
+    here = [pod for pod in pods or () if pod.node == case.node and not pod.is_over]
+    return all(pod.phase == "Running" for pod in here) if here else None
+
+
+def _reachable(case: Case) -> bool | None:
+    """An answer to anything proves it: a ping, a connection, a refusal."""
+    ping, connects = measures.known(case.evidence.snapshot.ping), measures.known(case.evidence.snapshot.connects)
+    lost = measures.lost_connects(case.evidence)
+    if (ping is not None and ping.answered > 0) or (
+        connects is not None and lost is not None and lost < connects.attempts
+    ):
+        return True
+    return None if case.is_failing or (ping is None and connects is None) else False
+
+
+def _timeouts(case: Case) -> bool | None:
+    connects, lost = measures.known(case.evidence.snapshot.connects), measures.lost_connects(case.evidence)
+    return None if connects is None or lost is None else lost * 20 > connects.attempts * LOST_OF_TWENTY
+
+
+def _retries(case: Case) -> bool | None:
+    known = measures.known(case.evidence.snapshot.table) is not None
+    return case.explains("aggressive_retries") if known else None
+
+
+def _full(case: Case) -> bool | None:
+    fill = measures.fill(case.evidence)
+    return None if fill is None else fill >= FULL
+
+
+def _drops(case: Case) -> bool | None:
+    flow = measures.flow(case.evidence)
+    return None if flow is None or flow.table_drops is None else flow.table_drops > 0
+
+
+PATTERN: tuple[tuple[str, Callable[[Case], bool | None]], ...] = (
+    ("pods running", _pods_running),
+    ("network reachable", _reachable),
+    ("random timeouts", _timeouts),
+    ("retries increase", _retries),
+    ("table full", _full),
+    ("kernel drops", _drops),
+)

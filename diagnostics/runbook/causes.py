@@ -1,0 +1,200 @@
+"""The runbook's second half: why it happens here. Kubernetes, the trigger, the silence, the churn.
+
+Each function reads a case and says what was seen there; none decides anything.
+"""
+
+from __future__ import annotations
+
+from diagnostics.model import NamedTarget, Shown, Status, Table
+from diagnostics.runbook import limits, measures, noisy
+from diagnostics.runbook.case import Case
+from diagnostics.runbook.lookalikes import FOUND, Group
+from diagnostics.runbook.measures import part
+from diagnostics.runbook.said import Said, not_seen
+from diagnostics.runbook.words import count, counted, listed, percent, span, visible
+
+TITLES = {
+    "high_request_rate": "high request rate",
+    "aggressive_retries": "aggressive retries",
+    "short_lived_connections": "short-lived connections",
+    "dns_storm": "DNS storm",
+    "load_test": "load test",
+    "idle_connections": "idle connections",
+}
+SHOWN_TARGETS = 5
+COUNT_TARGETS = r"conntrack -L | sed -nE 's/^(\S+) .*src=\S+ (dst=\S+) sport=\S+ (dport=\S+) src=.*/\2 \3 \1/p' | sort | uniq -c | sort -rn"
+CLOSED_LIFETIME_SECONDS = 120  # The kernel's default for TIME_WAIT, where the node's own was not read.
+
+
+def kubernetes(case: Case) -> Said:
+    """Why Kubernetes makes it worse here: every Service connection is rewritten, and tracked for it."""
+    view = case.evidence.cluster
+    table = measures.known(case.evidence.snapshot.table)
+    if view is None and table is None:
+        return Said(Status.UNKNOWN, "Neither the cluster nor the table could be asked.")
+    parts = [_proxy(case)]
+    if table is not None and table.read > 0:
+        parts.append(f"{percent(part(table.dnat, table.read))} of the entries were rewritten by a Service")
+    restarts = view.restarts if view is not None else None
+    if restarts:
+        parts.append(f"{counted(restarts, 'container', 'containers')} restarted in the last hour")
+    timeouts = measures.known(case.evidence.snapshot.timeouts) or {}
+    lifetime = timeouts.get("tcp_time_wait", CLOSED_LIFETIME_SECONDS)
+    means = f"Each connection to a Service costs one entry, for {count(lifetime)} s after it is closed."
+    if restarts and case.is_failing:
+        means += " Restarts may be a symptom: the kubelet's probes are new connections too."
+    status = Status.WARN if case.is_pressed else Status.OK
+    return Said(status, f"{'; '.join(parts)}.", means)
+
+
+def _proxy(case: Case) -> str:
+    view = case.evidence.cluster
+    if view is None:
+        return "The cluster was not asked how Services work here"
+    if case.proxy is None:
+        return f"How Services work here is not known ({visible(measures.why_unknown(view.proxy))})"
+    if case.proxy == "cilium":
+        return "Services work through Cilium's eBPF maps, without kube-proxy"
+    version = limits.kube_proxy_version(case)
+    return f"kube-proxy{' ' + version if version else ''} in {visible(case.proxy)} mode"
+
+
+# ---- the trigger ----------------------------------------------------------------------------------------------------
+
+
+def triggers(case: Case) -> Said:
+    """What fills the table, and who."""
+    table = case.evidence.snapshot.table
+    if measures.known(table) is None:
+        return not_seen("The table was", table)
+    if case.trigger is None or not case.is_pressed:
+        first = case.triggers[0] if case.triggers else None
+        most = f" The strongest sign is {TITLES[first.name]} (score {first.score:.2f})." if first is not None else ""
+        status = Status.WARN if case.is_pressed else Status.OK
+        return Said(
+            status, f"No trigger explains much of the limit.{most}", case.noisy_because, evidence=_targets(case)
+        )
+    others = [f"{TITLES[other.name]} {other.score:.2f}" for other in case.triggers[1:] if other.score > 0]
+    says = f"{TITLES[case.trigger.name].capitalize()}".replace("Dns", "DNS")
+    says += f" (score {case.trigger.score:.2f}): {case.trigger.because} {case.noisy_because}"
+    means = f"Behind it: {listed(others)}." if others else "Nothing else fits."
+    return Said(Status.BAD if case.is_failing else Status.WARN, says, means, evidence=_targets(case))
+
+
+def _targets(case: Case) -> tuple[Shown, ...]:
+    """Who is called, with the names the cluster gives; the addresses alone where there is no cluster."""
+    attribution = case.evidence.attribution
+    if attribution is None or not attribution.destinations:
+        return ()
+    lines = [_target(target) for target in attribution.destinations[:SHOWN_TARGETS]]
+    return (Shown(f"{COUNT_TARGETS} | head -{SHOWN_TARGETS}", "\n".join(lines)),)
+
+
+def _target(named: NamedTarget) -> str:
+    target = named.target
+    called = f"  ({visible(named.name)})" if named.name else ""
+    return f"{target.entries} dst={visible(target.address)} dport={target.port} {visible(target.protocol)}{called}"
+
+
+# ---- the silence ----------------------------------------------------------------------------------------------------
+
+
+def silence(case: Case) -> Said:
+    """Why it looks like a network problem: nothing answers, and everything stays green."""
+    node = case.kube_node
+    ready = node.conditions.get("Ready") if node is not None else None
+    green = [] if ready is None else [f"the node is {'Ready' if ready == 'True' else 'not Ready'}"]
+    green += _pods(case)
+    seen = listed(green).capitalize() if green else "The cluster was not asked whether its checks are green"
+    resent = _resent(case)
+    found = [other for other in case.lookalikes if other.status == FOUND]
+    looked = f"{count(len(case.lookalikes))} other causes with the same symptoms were checked"
+    names = listed(other.name.replace("_", " ") for other in found)
+    others = f"{looked}: {names} found." if found else f"{looked}, none was found."
+    means = ""
+    if case.is_failing:
+        means = (
+            "Packets are dropped without a word: no reset, no ICMP error. Applications wait; the node's own processes "
+            "get EPERM for UDP and ping. Names fail first, because each lookup needs a new entry."
+        )
+    unsure = [other.name.replace("_", " ") for other in case.lookalikes if other.status == "unknown"]
+    if unsure:
+        others += f" Not known: {listed(unsure)}."
+    status = Status.WARN if found or case.is_failing else Status.OK
+    return Said(status, f"{seen}{resent}. {others}", means)
+
+
+def _pods(case: Case) -> list[str]:
+    view = case.evidence.cluster
+    pods = measures.known(view.pods) if view is not None else None
+    if not pods:
+        return []
+    here = [pod for pod in pods if pod.node == case.node and not pod.is_over]
+    running = sum(1 for pod in here if pod.phase == "Running")
+    return [f"{count(running)} of {count(len(here))} pods are Running"] if here else []
+
+
+def _resent(case: Case) -> str:
+    read = measures.known(case.evidence.snapshot.other_counters)
+    if read is None or "retransmits" not in read.groups:
+        return ""
+    group = Group(read.groups["retransmits"], read.seconds)
+    segments, sent = group.grown("segments"), group.grown("sent")
+    if segments is None or not sent:
+        return ""
+    return f"; the node sent {percent(part(segments, sent))} of its own TCP segments twice"
+
+
+# ---- the churn ------------------------------------------------------------------------------------------------------
+
+
+def churn(case: Case) -> Said:
+    """The entries themselves."""
+    table = measures.known(case.evidence.snapshot.table)
+    if table is None:
+        return not_seen("The table was", case.evidence.snapshot.table)
+    read = "all entries" if table.whole else f"a sample of {count(table.read)} entries"
+    states = sorted(table.states.items(), key=lambda state: -state[1])[:4]
+    shares = listed(f"{percent(part(number, table.read))} {visible(name)}" for name, number in states if number > 0)
+    says = f"In {read}: {shares or 'nothing'}{_rate(case, table)}."
+    if table.unparsed > 0:
+        says += f" {counted(table.unparsed, 'entry was', 'entries were')} not understood."
+    rows = "\n".join(visible(row) for row in table.rows) or "(no rows were kept)"
+    shown = (
+        Shown(f"conntrack -L | head -{max(1, len(table.rows))}", rows),
+        Shown("conntrack -L | wc -l", _lines(case, table)),
+    )
+    evictable = measures.evictable_share(table)
+    means = ""
+    if case.is_failing and evictable is not None:
+        means = f"{percent(evictable)} of the entries are not ASSURED: only those give way to a new connection."
+    correction = ""
+    if case.is_pressed:
+        correction = (
+            "The runbook counts with conntrack -L | wc -l. On a full table that takes seconds and frees expired "
+            "entries: usage and counters were read first, and a fair sample after."
+        )
+    return Said(Status.BAD if case.is_failing else Status.OK, says, means, correction, shown)
+
+
+def _rate(case: Case, table: Table) -> str:
+    closed = measures.entered_per_second(table, "TIME_WAIT", measures.scale(case.evidence, table))
+    return f"; at the busiest about {count(closed)} connections closed a second" if closed >= 1 else ""
+
+
+def _lines(case: Case, table: Table) -> str:
+    entries = measures.peak_entries(case.evidence)
+    return f"{table.read if table.whole or entries is None else entries}"
+
+
+def holder(case: Case) -> str:
+    """Who holds how much, where one source is noisy; else nothing."""
+    return f"{noisy.name(case.noisy)} holds {noisy.held(case.noisy)}" if case.noisy is not None else ""
+
+
+def refill(case: Case) -> str:
+    """How long an emptied table lasts, as a sentence; nothing where the rate is not known."""
+    seconds, rate = limits.seconds_until_full_again(case), measures.arrivals_per_second(case.evidence)
+    if seconds is None or rate is None:
+        return ""
+    return f"At {count(rate)} new entries a second the table is full again {span(seconds)} after it is empty."
