@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from typing import Any, Iterator
 
-from diagnostics.probe.tally import EPHEMERAL, SEEN_REPLY, Entry, Tally
+from diagnostics.probe.tally import SEEN_REPLY, Entry, Tally
 
 NETLINK_NETFILTER = 12
 CT_NEW, CT_GET = 1 << 8, (1 << 8) | 1
@@ -127,6 +127,7 @@ class Layout:
         self.protocol = message[self._places["protocol"][0]]
         keyed = sorted((place, name) for name, place in self._places.items() if name in COUNTED_BY)
         self.names = tuple(name for _, name in keyed)
+        self._status_at = self.names.index("status")
         self._key = _struct(self._step, [place for place, _ in keyed])
         timed = ["source", "status", "timeout"] + (["state"] if "state" in self._places else [])
         self._timed = _struct(self._step, [self._places[name] for name in timed]) if "timeout" in self._places else None
@@ -161,8 +162,10 @@ class Layout:
                 self.ages[(key[0], key[1], left - left % (5 if left < 600 else 300), key[3:])] += count
 
     def _may_be_reversed(self, key: tuple[Any, ...]) -> bool:
-        values = dict(zip(self.names, key))  # noqa: B905 (Python 3.7 has no strict)
-        return bool(values["port"] >= EPHEMERAL and not values["status"] & SEEN_REPLY)
+        return not key[self._status_at] & SEEN_REPLY and self._entry(key).may_be_reversed()
+
+    def _entry(self, key: tuple[Any, ...]) -> Entry:
+        return Entry(protocol=self.protocol, **dict(zip(self.names, key)))  # noqa: B905 (Python 3.7 has no strict)
 
     def _count_reversed(self, messages: bytes, tally: Tally) -> bytes:
         """Count what was picked up from the server's side, one by one, and return the other messages."""
@@ -178,8 +181,7 @@ class Layout:
     def fold(self, tally: Tally) -> None:
         """Bring the counts into the tally."""
         for key, count in self.counts.items():
-            entry = Entry(protocol=self.protocol, **dict(zip(self.names, key)))  # noqa: B905 (as above)
-            tally.count(entry, count)
+            tally.count(self._entry(key), count)
         for (source, status, left, state), count in self.ages.items():
             entry = Entry(protocol=self.protocol, source=source, status=status, state=state[0] if state else None)
             tally.age(entry, left, count)

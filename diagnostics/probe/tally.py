@@ -82,15 +82,18 @@ class Entry:
             return "UDP_STREAM" if (self.status or 0) & ASSURED else "UDP"
         return {1: "ICMP", 58: "ICMP", 132: "SCTP"}.get(self.protocol, "OTHER")
 
+    def may_be_reversed(self) -> bool:
+        """Whether it was perhaps picked up in mid-stream from the server's side; the source port decides."""
+        if self.port is None or (self.status or 0) & SEEN_REPLY:
+            return False
+        if self.protocol == 6:  # an unanswered entry that is not opening was not seen from its beginning
+            return self.state not in (None, 0, 1)
+        return self.port >= EPHEMERAL
+
     def is_reversed(self) -> bool:
-        """Picked up in mid-stream from the server's side: a known port calls an ephemeral one, unanswered."""
-        return (
-            self.source_port is not None
-            and self.port is not None
-            and self.port >= EPHEMERAL
-            and self.source_port < WELL_KNOWN
-            and not (self.status or 0) & SEEN_REPLY
-        )
+        """Picked up in mid-stream from the server's side: a well-known port calls a higher one, unanswered."""
+        known = self.source_port is not None and self.source_port < WELL_KNOWN
+        return known and self.may_be_reversed() and (self.source_port or 0) < (self.port or 0)
 
     def turned(self) -> Entry:
         """The same connection as its opener would have made it."""
