@@ -38,7 +38,7 @@ def do_not(case: Case) -> Said:
     never = [remedy for remedy in remedies(case) if remedy.when == NEVER]
     if not never:
         return Said(Status.SKIPPED, "Nothing is to be done here, so there is nothing to be avoided.")
-    return Said(Status.WARN, " ".join(_numbered(never)), "Those treat symptoms, and add connections.")
+    return Said(Status.WARN, "\n".join(_numbered(never)), "Those treat symptoms, and add connections.")
 
 
 def advise(case: Case) -> Said:
@@ -48,14 +48,14 @@ def advise(case: Case) -> Said:
     permanent = [remedy for remedy in chosen if remedy.when == PERMANENT]
     if not now and not permanent:
         return Said(Status.SKIPPED, "Nothing about conntrack would help here.")
-    parts = [f"Now: {' '.join(_numbered(now))}"] if now else []
-    parts += [f"For good: {' '.join(_numbered(permanent))}"] if permanent else []
+    lines = ["Now, gentlest first:", *_numbered(now)] if now else []
+    lines += ["For good:", *_numbered(permanent)] if permanent else []
     shown = tuple(Shown(command, "") for remedy in now for command in remedy.commands)
-    return Said(Status.WARN if now else Status.OK, " ".join(parts), evidence=shown, correction=_dated(chosen))
+    return Said(Status.WARN if now else Status.OK, "\n".join(lines), evidence=shown, correction=_dated(chosen))
 
 
 def _numbered(chosen: list[Remedy]) -> list[str]:
-    return [f"({number}) {remedy.says}" for number, remedy in enumerate(chosen, 1)]
+    return [f"{number}. {remedy.says}" for number, remedy in enumerate(chosen, 1)]
 
 
 def _dated(chosen: tuple[Remedy, ...]) -> str:

@@ -11,7 +11,7 @@ from diagnostics.runbook.case import Case
 from diagnostics.runbook.lookalikes import FOUND, Group
 from diagnostics.runbook.measures import part
 from diagnostics.runbook.said import Said, not_seen
-from diagnostics.runbook.words import count, counted, listed, percent, span, visible
+from diagnostics.runbook.words import count, counted, listed, percent, sentence, span, visible
 
 TITLES = {
     "high_request_rate": "high request rate",
@@ -22,7 +22,10 @@ TITLES = {
     "idle_connections": "idle connections",
 }
 SHOWN_TARGETS = 5
-COUNT_TARGETS = r"conntrack -L | sed -nE 's/^(\S+) .*src=\S+ (dst=\S+) sport=\S+ (dport=\S+) src=.*/\2 \3 \1/p' | sort | uniq -c | sort -rn"
+COUNT_TARGETS = (
+    r"conntrack -L | sed -nE 's/^(\S+) [^=]*src=\S+ (dst=\S+) sport=\S+ (dport=\S+) .*/\2 \3 \1/p'"
+    " | sort | uniq -c | sort -rn"
+)
 CLOSED_LIFETIME_SECONDS = 120  # The kernel's default for TIME_WAIT, where the node's own was not read.
 
 
@@ -75,8 +78,7 @@ def triggers(case: Case) -> Said:
             status, f"No trigger explains much of the limit.{most}", case.noisy_because, evidence=_targets(case)
         )
     others = [f"{TITLES[other.name]} {other.score:.2f}" for other in case.triggers[1:] if other.score > 0]
-    says = f"{TITLES[case.trigger.name].capitalize()}".replace("Dns", "DNS")
-    says += f" (score {case.trigger.score:.2f}): {case.trigger.because} {case.noisy_because}"
+    says = f"{sentence(TITLES[case.trigger.name])} (score {case.trigger.score:.2f}): {case.trigger.because} {case.noisy_because}"
     means = f"Behind it: {listed(others)}." if others else "Nothing else fits."
     return Said(Status.BAD if case.is_failing else Status.WARN, says, means, evidence=_targets(case))
 
@@ -105,7 +107,7 @@ def silence(case: Case) -> Said:
     ready = node.conditions.get("Ready") if node is not None else None
     green = [] if ready is None else [f"the node is {'Ready' if ready == 'True' else 'not Ready'}"]
     green += _pods(case)
-    seen = listed(green).capitalize() if green else "The cluster was not asked whether its checks are green"
+    seen = sentence(listed(green)) if green else "The cluster was not asked whether its checks are green"
     resent = _resent(case)
     found = [other for other in case.lookalikes if other.status == FOUND]
     looked = f"{count(len(case.lookalikes))} other causes with the same symptoms were checked"

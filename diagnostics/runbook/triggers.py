@@ -60,6 +60,7 @@ class Crowd:
     closed_per_second: float
     coupled: float
     names: str
+    services: Mapping[tuple[str, int], str]
     pressure: float
 
     def share(self, states: tuple[str, ...]) -> float:
@@ -109,6 +110,7 @@ def _crowd(evidence: Evidence, noisy: Suspect | None) -> Crowd | None:
         closed_per_second=_per_second(ages, held.states, "TIME_WAIT", each),
         coupled=_coupled(held.sources if isinstance(held, Table) else (held,), read),
         names=_names(noisy),
+        services=_services(evidence),
         pressure=_pressure(evidence),
     )
 
@@ -129,6 +131,13 @@ def _number(source: Source, states: tuple[str, ...]) -> int:
 
 def _names(noisy: Suspect | None) -> str:
     return f"{noisy.namespace} {noisy.pod} {noisy.owner} {noisy.label}" if noisy is not None else ""
+
+
+def _services(evidence: Evidence) -> Mapping[tuple[str, int], str]:
+    """The names that the cluster gives to targets."""
+    attribution = evidence.attribution
+    named = attribution.destinations if attribution is not None else ()
+    return {(each.target.address, each.target.port): each.name for each in named if each.name}
 
 
 def _pressure(evidence: Evidence) -> float:
@@ -159,7 +168,7 @@ def _aggressive_retries(crowd: Crowd) -> tuple[float, str]:
     focused = crowd.focus(3) >= FOCUSED
     score = waiting * (1.0 if focused else UNFOCUSED) + (reset if reset >= RESETS else 0.0)
     says = f"{percent(waiting)} of the entries are half-open connections without an answer"
-    where = _main_target(crowd) if focused else ""
+    where = _main_target(crowd) if focused and waiting > 0 else ""
     return (
         score,
         f"{says}{where}; {percent(reset)} were reset; {percent(part(crowd.unreplied, crowd.read))} unanswered in all.",
@@ -208,7 +217,7 @@ def _idle_connections(crowd: Crowd) -> tuple[float, str]:
     says += f"; {percent(half_closed)} are half-closed by the other side" if half_closed > 0 else ""
     if crowd.targets_distinct >= MANY_TARGETS:
         says += f"; they go to {count(crowd.targets_distinct)} different targets, as a scanner's do"
-    return score, f"{says}{_main_target(crowd)}."
+    return score, f"{says}{_main_target(crowd) if held > 0 else ''}."
 
 
 SIGNATURES: Mapping[str, Callable[[Crowd], tuple[float, str]]] = {
@@ -258,8 +267,11 @@ def _is_young(crowd: Crowd) -> bool:
 
 def _main_target(crowd: Crowd) -> str:
     target = max(crowd.targets, key=lambda target: target.entries, default=None)
-    if target is None:
+    if target is None or crowd.read <= 0:
         return ""
-    share = percent(part(target.entries, crowd.read))
-    distinct = counted(crowd.targets_distinct, "target", "targets") if crowd.targets_distinct > 1 else "one target"
-    return f", to {distinct}, {share} of it {visible(target.address)} port {target.port}"
+    name = crowd.services.get((target.address, target.port)) or f"{target.address} port {target.port}"
+    share = part(target.entries, crowd.read)
+    if share >= 1:
+        return f", all to {visible(name)}"
+    others = f" (of {counted(crowd.targets_distinct, 'target', 'targets')})" if crowd.targets_distinct > 1 else ""
+    return f", {percent(share)} to {visible(name)}{others}"

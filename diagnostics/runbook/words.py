@@ -77,6 +77,11 @@ def listed(parts: Iterable[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, (", ".join(spoken[:-1]), *spoken[-1:])))
 
 
+def sentence(text: str) -> str:
+    """The text with a capital letter first, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def visible(text: str) -> str:
     r"""Foreign text, quoted as is, with what a terminal would obey made visible (``\x1b``)."""
     shown = "".join(_visible(letter) for letter in text[:LONGEST_FOREIGN_TEXT])
