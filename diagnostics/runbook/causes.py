@@ -74,11 +74,11 @@ def triggers(case: Case) -> Said:
         first = case.triggers[0] if case.triggers else None
         most = f" The strongest sign is {TITLES[first.name]} (score {first.score:.2f})." if first is not None else ""
         status = Status.WARN if case.is_pressed else Status.OK
-        return Said(
-            status, f"No trigger explains much of the limit.{most}", case.noisy_because, evidence=_targets(case)
-        )
+        says = f"No trigger explains much of the limit.{most}"
+        return Said(status, says, case.noisy_because, evidence=_targets(case))
     others = [f"{TITLES[other.name]} {other.score:.2f}" for other in case.triggers[1:] if other.score > 0]
-    says = f"{sentence(TITLES[case.trigger.name])} (score {case.trigger.score:.2f}): {case.trigger.because} {case.noisy_because}"
+    first = f"{sentence(TITLES[case.trigger.name])} (score {case.trigger.score:.2f})"
+    says = f"{first}: {case.trigger.because} {case.noisy_because}"
     means = f"Behind it: {listed(others)}." if others else "Nothing else fits."
     return Said(Status.BAD if case.is_failing else Status.WARN, says, means, evidence=_targets(case))
 
