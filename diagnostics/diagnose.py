@@ -69,7 +69,8 @@ def diagnose(plan: Plan, tell: Tell) -> Diagnosis:
         climb.end()
     seen, way = snapshot(reports), climb.way()
     if plan.record_to is not None:
-        recording.write(plan.record_to, node=plan.node, cluster=plan.cluster, way=way, reports=reports, view=view)
+        recorded = {"node": plan.node, "cluster": plan.cluster}
+        recording.write(plan.record_to, **recorded, way=way, reports=reports, view=view, order=plan.order)
     return _judged(plan, seen, view, way)
 
 
@@ -115,7 +116,6 @@ class _Rung:
 
     transport: Transport
     order: Order
-    tell: Tell
     heard: queue.Queue[tuple[_Rung, str, Any]]
     began: float = field(default_factory=time.monotonic)
     abandoned: threading.Event = field(default_factory=threading.Event)
@@ -128,7 +128,8 @@ class _Rung:
     def _tell(self, says: str) -> None:
         if self.abandoned.is_set():
             raise _AbandonedError
-        self.tell(f"{self.transport.rung}: {says}" if says else "")
+        if says:
+            self.heard.put((self, "tell", f"{self.transport.rung}: {says}"))
 
     def _run(self) -> None:
         try:
@@ -202,7 +203,7 @@ class _Climb:
                 rung.thread.join(max(0.0, end - time.monotonic()))
 
     def _start_next(self) -> None:
-        rung = _Rung(self._waiting.pop(0), self._plan.order, self._tell, self._heard)
+        rung = _Rung(self._waiting.pop(0), self._plan.order, self._heard)
         self._running.append(rung)
         rung.start()
 
@@ -243,8 +244,12 @@ class _Climb:
         end = time.monotonic() + patience
         while True:
             try:
-                return self._heard.get(timeout=max(0.01, min(HEARTBEAT_SECONDS, end - time.monotonic())))
+                rung, what, said = self._heard.get(timeout=max(0.01, min(HEARTBEAT_SECONDS, end - time.monotonic())))
             except queue.Empty:
                 self._tell("")
                 if time.monotonic() >= end:
                     return None, "silence", None
+                continue
+            if what != "tell":
+                return rung, what, said
+            self._tell(said)

@@ -69,7 +69,8 @@ def look(stage: Stage, options: argparse.Namespace, deadline: float) -> None:
     stage.add("settings", kernel.settings)
     stage.add("kernel_log", kernel.kernel_log)
     stage.save()
-    _count_again(stage, counted_at + QUIET_SECONDS)
+    if options.quiet > 0:
+        _count_again(stage, counted_at + options.quiet)
     timeouts = stage.report.get("timeouts", {})
     most = None if options.exact else options.sample
     stage.add("table", lambda: table.read(timeouts, most, deadline))
@@ -146,6 +147,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--output", help="file for the answer, instead of standard output")
     parser.add_argument("--exact", action="store_true", help="read the whole table")
     parser.add_argument("--sample", type=int, default=table.SAMPLE_ENTRIES, help="entries to read")
+    parser.add_argument("--quiet", type=float, default=QUIET_SECONDS, help="seconds between a look's two countings")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to watch the counters")
     parser.add_argument("--connect", type=_place, help="HOST,PORT that is known to be served")
     parser.add_argument("--connect-what", default="", help="what that is")
