@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from diagnostics.cluster import KubeApi
@@ -45,7 +45,7 @@ class PodTransport:
         """The rung's name."""
         return "pod"
 
-    def look(self, order: Order, tell: Tell) -> Iterator[Report]:
+    def look(self, order: Order, tell: Tell) -> Generator[Report, None, None]:
         """Create the pod, yield each stage's report as its container ends, delete the pod whatever happens.
 
         Raises TargetError where there is no such node, ClusterError where the pod is refused, and PodError where it
@@ -145,6 +145,7 @@ class PodTransport:
             if time.monotonic() - since > patience[type(state)]:
                 return Failed(unheard or self._why_silent(state, pod, stage, patience[type(state)]))
             time.sleep(POLL_SECONDS)
+            tell("")
 
     def _why_silent(self, state: Unseen | Starting | Running, pod: dict[str, Any], stage: str, waited: float) -> str:
         if isinstance(state, Unseen):

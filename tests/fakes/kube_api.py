@@ -110,7 +110,7 @@ def serving(cluster: Cluster) -> Iterator[str]:
     """Serve the cluster on loopback; the address of the API."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.cluster = cluster
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
