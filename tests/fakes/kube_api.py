@@ -148,6 +148,7 @@ class _Refusal(Exception):  # noqa: N818 - it is an answer, not an error
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is two writes, and the second would wait 40 ms for an acknowledgement
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
