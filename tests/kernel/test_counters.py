@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernel.namespaces import Namespace, limit, namespace, needs_limit, needs_root
+from tests.kernel.tracked import ENTRIES, limit, needs_limit, needs_root, tracked
 
 pytestmark = [pytest.mark.kernel, needs_root, pytest.mark.timeout(400)]
 
@@ -33,28 +33,21 @@ import json
 from diagnostics.probe import kernel
 print(json.dumps(kernel.kernel_log()))
 """
-ENTRIES = 2000
-
-
-def fill(made: Namespace, count: int = ENTRIES) -> None:
-    made.write(
-        {"count": count, "source": "10.244.1.11", "to": "10.96.0.12", "state": "ESTABLISHED", "timeout_low": 600}
-    )
 
 
 def test_the_entries_of_this_namespace_are_counted_and_not_the_machines() -> None:
-    with namespace() as made:
-        fill(made, 300)
-        found = made.ask(COUNTERS)
+    with tracked() as made:
+        made.fill(300)
+        found, inode = made.ask(COUNTERS), made.inode
     assert found["usage"]["entries"] == found["counters"]["entries"] == 300
-    assert found["node"]["netns"] == made.inode
+    assert found["node"]["netns"] == inode
     assert found["node"]["init_netns"] is False
 
 
 @needs_limit
 def test_netlink_and_proc_count_the_same_drops_on_a_full_table() -> None:
-    with namespace() as made, limit(ENTRIES):
-        fill(made)
+    with tracked() as made, limit():
+        made.fill()
         before = made.ask(COUNTERS)
         made.ask(KNOCKS)
         after = made.ask(COUNTERS)
@@ -70,15 +63,15 @@ def test_netlink_and_proc_count_the_same_drops_on_a_full_table() -> None:
 
 @needs_limit
 def test_a_full_table_of_another_namespace_is_not_taken_for_the_nodes_own() -> None:
-    with namespace() as full, namespace() as other, limit(ENTRIES):
-        fill(full)
+    with tracked() as full, tracked() as other, limit():
+        full.fill()
         full.ask(KNOCKS)
         own, others = full.ask(LOG), other.ask(LOG)
-        after = full.ask(COUNTERS)
+        after, inode = full.ask(COUNTERS), full.inode
     # The log is rate-limited for the whole machine, so a line may be missing: then the counter is the only proof.
     assert after["counters"]["drop"] >= 40
     assert others["table_full"] == 0
     if own["table_full"]:
-        assert own["lines"][-1]["netns"] == full.inode
+        assert own["lines"][-1]["netns"] == inode
         assert own["last_at"] <= after["counters"]["at"] + 1
         assert others["other_netns"] >= own["table_full"]

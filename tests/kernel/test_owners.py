@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.namespaces import PROJECT, SERVER, namespace, needs_root
+from tests.kernel.tracked import PROJECT, SERVER, needs_root, tracked
 
 pytestmark = [pytest.mark.kernel, needs_root]
 
@@ -42,7 +42,7 @@ def ask(code: str, *arguments: str) -> Any:
 
 
 def test_sockets_lead_to_the_process_that_holds_them() -> None:
-    with namespace() as made, made.running(SERVER), made.running(HOLD) as holder:
+    with tracked() as made, made.running(SERVER), made.running(HOLD) as holder:
         found = made.ask(READ)
     held = [each for each in found["sockets"] if each["targets"][0][:3] == ["tcp", "127.0.0.1", 8080]]
     assert [(each["pid"], each["sockets"], each["pod_uid"]) for each in held] == [(holder.pid, 7, None)]
@@ -50,20 +50,17 @@ def test_sockets_lead_to_the_process_that_holds_them() -> None:
 
 
 def test_a_namespace_with_entries_is_found_from_outside_by_a_process_in_it() -> None:
-    with namespace() as made, namespace() as empty, made.running(SERVER), empty.running(SERVER):
-        made.write(
-            {"count": 1234, "source": "10.244.1.11", "to": "10.96.0.12", "state": "ESTABLISHED", "timeout_low": 600}
-        )
-        found = ask(READ)["namespaces"]
-    assert [each["entries"] for each in found if each["netns"] == made.inode] == [1234]
-    assert not [each for each in found if each["netns"] == empty.inode]
+    with tracked() as made, tracked() as empty, made.running(SERVER), empty.running(SERVER):
+        made.fill(1234)
+        found = {each["netns"]: each["entries"] for each in ask(READ)["namespaces"]}
+        inode, inode_of_empty = made.inode, empty.inode
+    assert found[inode] == 1234
+    assert inode_of_empty not in found
 
 
 def test_a_namespace_can_be_entered_and_left_where_proc_does_not_show_it() -> None:
-    with namespace() as made:
-        made.write(
-            {"count": 77, "source": "10.244.1.11", "to": "10.96.0.12", "state": "ESTABLISHED", "timeout_low": 600}
-        )
+    with tracked() as made:
+        made.fill(77)
         (entries, drop), is_back = ask(WITHIN, str(Path("/run/netns") / made.name))
     assert (entries, drop) == (77, 0)
     assert is_back

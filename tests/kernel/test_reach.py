@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.kernel.namespaces import SERVER, limit, namespace, needs_limit, needs_root
+from tests.kernel.tracked import SERVER, limit, needs_limit, needs_root, tracked
 
 pytestmark = [pytest.mark.kernel, needs_root, pytest.mark.timeout(400)]
 
@@ -13,11 +13,10 @@ import json
 from diagnostics.probe import reach
 print(json.dumps([reach.ping("127.0.0.1", "loopback"), reach.connect("127.0.0.1", 8080, "a server")]))
 """
-ENTRIES = 2000
 
 
 def test_on_a_table_with_room_pings_and_connections_work() -> None:
-    with namespace() as made, made.running(SERVER):
+    with tracked() as made, made.running(SERVER):
         ping, connects = made.ask(REACH)
     assert (ping["answered"], ping["failed"]) == (3, {})
     assert (connects["connected"], connects["failed"], connects["retransmitted"]) == (20, {}, 0)
@@ -25,10 +24,8 @@ def test_on_a_table_with_room_pings_and_connections_work() -> None:
 
 @needs_limit
 def test_on_a_table_full_of_established_entries_pings_are_refused_and_connections_time_out() -> None:
-    with namespace() as made, made.running(SERVER), limit(ENTRIES):
-        made.write(
-            {"count": ENTRIES, "source": "10.244.1.11", "to": "10.96.0.12", "state": "ESTABLISHED", "timeout_low": 600}
-        )
+    with tracked() as made, made.running(SERVER), limit():
+        made.fill()
         ping, connects = made.ask(REACH)
     assert (ping["answered"], ping["failed"]) == (0, {"EPERM": 3})
     assert (connects["connected"], connects["failed"]) == (0, {"timeout": 20})
@@ -42,11 +39,9 @@ import json
 from diagnostics.probe import reach
 print(json.dumps(reach.connect("127.0.0.1", 8080, "a server", attempts=10)))
 """
-    with namespace() as made, made.running(SERVER), limit(ENTRIES):
-        made.write(
-            {"count": ENTRIES, "source": "10.244.1.11", "to": "10.96.0.12", "state": "ESTABLISHED", "timeout_low": 600}
-        )
-        release = made.command("sh", "-c", "sleep 0.9; conntrack -D -s 10.244.1.11 -p tcp >/dev/null 2>&1")
+    with tracked() as made, made.running(SERVER), limit():
+        made.fill()
+        release = made.argv("sh", "-c", "sleep 0.9; conntrack -D -s 10.244.1.11 -p tcp >/dev/null 2>&1")
         with subprocess.Popen(release):
             connects = made.ask(code)
     assert connects["retransmitted"] > 0
