@@ -77,8 +77,8 @@ def triggers(case: Case) -> Said:
         says = f"No trigger explains much of the limit.{most}"
         return Said(status, says, case.noisy_because, evidence=_targets(case))
     others = [f"{TITLES[other.name]} {other.score:.2f}" for other in case.triggers[1:] if other.score > 0]
-    first = f"{sentence(TITLES[case.trigger.name])} (score {case.trigger.score:.2f})"
-    says = f"{first}: {case.trigger.because} {case.noisy_because}"
+    scored = f"{sentence(TITLES[case.trigger.name])} (score {case.trigger.score:.2f})"
+    says = f"{scored}: {case.trigger.because} {case.noisy_because}"
     means = f"Behind it: {listed(others)}." if others else "Nothing else fits."
     return Said(Status.BAD if case.is_failing else Status.WARN, says, means, evidence=_targets(case))
 

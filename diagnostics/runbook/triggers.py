@@ -36,6 +36,7 @@ MANY_TARGETS = 1000  # So many different ones are a scanner's or a crawler's.
 STEADY = 0.25  # A load generator's rate varies less than this (standard deviation per mean); people's traffic more.
 ONE_TARGET = 0.9  # A load test calls one thing.
 YOUNG_SECONDS = 60.0  # Buckets older than this are empty: it started just now.
+FILLS_IT = 0.8  # Of the table: the few others hardly change its histogram.
 NAMED_LOAD_TEST, LOAD_TEST_HINT = 0.7, 0.1  # A name says it; the other signs only hint at it, three of them.
 LOAD_TEST_NAMES = frozenset(
     {"artillery", "bench", "benchmark", "fortio", "gatling", "hey", "jmeter", "k6", "loadgen", "loadgenerator"}
@@ -97,8 +98,9 @@ def _crowd(evidence: Evidence, noisy: Suspect | None) -> Crowd | None:
     if held is None:
         return None
     read = held.read if isinstance(held, Table) else held.entries
+    fills_it = table is not None and source is not None and part(source.entries, table.read) >= FILLS_IT
     # A short answer leaves a source's ages out; those of a table that it fills tell the same.
-    ages = held.ages if held.ages or table is None else table.ages
+    ages = table.ages if table is not None and fills_it and not held.ages else held.ages
     return Crowd(
         read=max(0, read),
         each=each,
