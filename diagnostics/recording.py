@@ -1,6 +1,6 @@
 """What a recording of a node is: a folder that holds all that was heard, as it was received.
 
-    recording.json      version, node, cluster, when, by which way, the order, and the names of the reports in their order
+    recording.json      version, node, cluster, when, by which way, the order, and the reports' names in order
     reports/look.json   one file for each report
     cluster.json        what the cluster knew about the node, if there was one
 
@@ -14,7 +14,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -143,7 +142,7 @@ def _read_json(path: Path) -> Any:
 def _typed(kind: type[T], value: Any, path: Path) -> T:
     from pydantic import ValidationError  # noqa: PLC0415 - see _adapter
 
-    adapter = _adapter(kind)
+    adapter: TypeAdapter[T] = _adapter(kind)
     try:
         typed = adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
@@ -168,7 +167,6 @@ def _beyond(written: Any, known: Any, where: str = "") -> str:
     return ""
 
 
-@cache
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
     """Between values and plain JSON. Pydantic is imported when a recording is used: it takes a fifth of a second."""
     from pydantic import TypeAdapter  # noqa: PLC0415 - see above

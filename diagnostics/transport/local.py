@@ -49,20 +49,17 @@ class LocalTransport:
         seconds = order.deadline_seconds + SECONDS_BEYOND_THE_DEADLINE
         # The probe's own folder first, wherever the person stands: -P keeps the current folder out of the path.
         environment = {**os.environ, "PYTHONPATH": str(Path(diagnostics.__file__).parents[1])}
+        command = (*self._command, *order.argv(stage, BUDGET_BYTES))
         try:
             ran = subprocess.run(
-                (*self._command, *order.argv(stage, BUDGET_BYTES)),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=seconds,
-                env=environment,
-                check=False,
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, env=environment, check=False
             )
-            return envelope.unpack(ran.stdout.decode("ascii", "replace"))
         except subprocess.TimeoutExpired as error:
             raise LookError(f"The probe on this machine gave no answer within {seconds:.0f} s.") from error
         except OSError as error:
             raise LookError(f"The probe cannot be started on this machine ({error}).") from error
+        try:
+            return envelope.unpack(ran.stdout.decode("ascii", "replace"))
         except envelope.DamagedEnvelopeError as error:
             said = ran.stderr.decode("utf-8", "replace").strip().splitlines()
             why = f"{error}; exit status {ran.returncode}{': ' + said[-1][:160] if said else ''}"

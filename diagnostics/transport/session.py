@@ -134,7 +134,7 @@ class Session:
 
     def close(self) -> None:
         """End the session."""
-        self._transport.close()
+        _close(self._transport)
         if self._through is not None:
             self._through.close()
 
@@ -179,7 +179,7 @@ class _Login:
                 self._check_host_key(transport.get_remote_server_key())
                 self._authenticate(transport, keys)
             except (SshError, paramiko.SSHException, EOFError, OSError) as error:
-                transport.close()
+                _close(transport)
                 if isinstance(error, SshError):
                     raise
                 if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
@@ -235,8 +235,8 @@ class _Login:
             )
         raise SshError(
             f"The host key of {self.where} is not known: it shows {shown.get_name()} {shown.fingerprint}, and no line "
-            f"for {known_hosts.spelled(self.where.host, self.where.port)} is in {files}. Compare the fingerprint on the "
-            "node's console, then add the line."
+            f"for {known_hosts.spelled(self.where.host, self.where.port)} is in {files}. Compare the fingerprint on "
+            "the node's console, then add the line."
         )
 
     def _authenticate(self, transport: paramiko.Transport, keys: list[paramiko.PKey]) -> None:
@@ -270,6 +270,12 @@ class _Login:
         if not keys:
             raise SshError(locked or "There is no key to log in with: name a key file, or start an SSH agent.")
         return keys
+
+
+def _close(transport: paramiko.Transport) -> None:
+    """Close the socket too: a Transport that has died of itself leaves it open (paramiko 5.1)."""
+    transport.close()
+    transport.sock.close()
 
 
 def _signatures(kind: str) -> tuple[str, ...]:

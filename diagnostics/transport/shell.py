@@ -40,6 +40,11 @@ count() {
     take stat /proc/net/stat/nf_conntrack
     take count /proc/sys/net/netfilter/nf_conntrack_count
 }
+limits() {
+    take max /proc/sys/net/netfilter/nf_conntrack_max
+    take buckets /proc/sys/net/netfilter/nf_conntrack_buckets
+    take meminfo /proc/meminfo
+}
 log() {
     if said=$(dmesg 2>&1); then
         section log
@@ -60,9 +65,7 @@ rows() {
 section "begin $stage"
 count
 if [ "$stage" = look ]; then
-    take max /proc/sys/net/netfilter/nf_conntrack_max
-    take buckets /proc/sys/net/netfilter/nf_conntrack_buckets
-    take meminfo /proc/meminfo
+    limits
     take boot_id /proc/sys/kernel/random/boot_id
     take route /proc/net/route
     section name; uname -n
@@ -72,6 +75,7 @@ if [ "$stage" = look ]; then
     section netns; readlink /proc/self/ns/net
     section initial
     if [ -e /proc/sys/net/core/netdev_max_backlog ]; then echo yes; elif [ -d /proc/sys/net/core ]; then echo no; fi
+    section addresses; ip -o addr show scope global 2>/dev/null
     section sysctls
     for file in /proc/sys/net/netfilter/nf_conntrack_*; do
         [ -r "$file" ] && printf '%s %s\\n' "${file##*/nf_conntrack_}" "$(cat "$file")"
@@ -82,8 +86,7 @@ else
     sleep "$seconds"
     section again
     count
-    take max /proc/sys/net/netfilter/nf_conntrack_max
-    take meminfo /proc/meminfo
+    limits
 fi
 section end
 """
@@ -195,9 +198,16 @@ def _node(sections: Sections) -> dict[str, Any]:
         "cpus": _number(sections, "cpus") or 0,
         "netns": inode,
         "init_netns": {"yes": True, "no": False}.get(sections.get("initial", "").strip()),
-        "addresses": [],
+        "addresses": _addresses(sections.get("addresses", "")),
         "gateway": machine.gateway4_of(sections.get("route", "")),
     }
+
+
+def _addresses(lines: str) -> list[str]:
+    """The addresses in what ``ip -o addr`` prints: "2: eth0    inet 10.90.0.8/24 scope …"."""
+    words = [line.split() for line in lines.splitlines()]
+    found = [each[3].partition("/")[0] for each in words if len(each) > 3 and each[2] in ("inet", "inet6")]
+    return list(dict.fromkeys(address for address in found if len(address) <= 45))[: machine.MOST_ADDRESSES]
 
 
 def _sysctls(sections: Sections) -> dict[str, int]:

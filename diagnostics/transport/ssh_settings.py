@@ -34,7 +34,7 @@ class SshSettings:
     agent: bool = True
     bastion: str | None = None
     sudo: bool | None = None
-    connect_seconds: float = 20.0
+    connect_seconds: float = 27.0  # of 30 that a session may take on a full node
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,14 +38,14 @@ class Behaviour:
 
 @dataclass
 class Running:
-    """A server that listens. ``commands`` are those it was given, ``ports`` the forwards it was asked for."""
+    """A server that listens. ``commands`` are those it was given, ``forwards`` where it was asked to."""
 
     port: int
     host_key: paramiko.PKey
     behaviour: Behaviour
     commands: list[str] = field(default_factory=list)
     forwards: list[tuple[str, int]] = field(default_factory=list)
-    certificates: list[str] = field(default_factory=list)
+    key_kinds: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def known_hosts_line(self, host: str = "127.0.0.1") -> str:
@@ -69,15 +69,16 @@ def serving(user_key: paramiko.PKey, behaviour: Behaviour | None = None, user: s
             accepting.join(5)
             for transport in transports:
                 transport.close()
+                transport.sock.close()
 
 
-def new_key(path: Path | None = None, passphrase: str = "", kind: str = "ed25519") -> paramiko.PKey:
+def new_key(path: Path | None = None, kind: str = "ed25519") -> paramiko.PKey:
     """A fresh key made by ssh-keygen, at ``path`` or nowhere."""
     with contextlib.ExitStack() as stack:
         if path is None:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "key"
-        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path)], check=True)
-        return paramiko.PKey.from_path(path, password=passphrase or None)
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)], check=True)
+        return paramiko.PKey.from_path(path)
 
 
 def _accept(
@@ -114,7 +115,7 @@ class _Server(paramiko.ServerInterface):
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         if key.public_blob is not None:
-            self._running.certificates.append(key.public_blob.key_type)
+            self._running.key_kinds.append(key.public_blob.key_type)
         if self._behaviour.refuses_keys or username != self._user or key.asbytes() != self._key.asbytes():
             return paramiko.common.AUTH_FAILED
         return (
