@@ -200,7 +200,7 @@ def looked(way: Way) -> str:
     """Which way the answer came, and what the other ways met."""
     by = RUNGS.get(way.rung, visible(way.rung) or "nothing")
     others = [f"{RUNGS.get(one.rung, one.rung)}: {visible(one.says)}" for one in way.tried if one.rung != way.rung]
-    after = f", first answer after {span(way.seconds)}" if way.rung != "replay" else ""
+    after = f", first answer after {way.seconds:.1f} s" if way.rung != "replay" else ""
     return "; ".join((f"Looked through {by}{after}", *others))
 
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
 from typing import TextIO
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from bot.report import Report, needs_attention, visible_lines
-from diagnostics.model import Finding, Shown, Status, VerdictKind
+from diagnostics.model import Finding, Lookalike, Shown, Status, VerdictKind
 
 WIDTH = 80
 WIDEST = 100  # longer lines are hard to read, however wide the window
 OUTPUT_LINES = 8  # of one command, unless all is asked for
+STEPS_THAT_SCROLL = 5  # more of them push the answer out of a small window, so it is said again below them
 MARKS = {
     Status.OK: ("✓", "green"),
     Status.WARN: ("!", "yellow"),
@@ -43,145 +41,121 @@ VERDICTS = {
 
 def show(report: Report, stream: TextIO, *, everything: bool = False) -> None:
     """Print a report. ``everything`` expands what is collapsed: a healthy node's steps, long output, skipped steps."""
-    console = _console(stream)
-    for part in _parts(report, everything=everything):
-        console.print(part)
+    _Page(stream, everything=everything).report(report)
 
 
-def _console(stream: TextIO) -> Console:
-    """A console that interprets nothing: no markup, no emoji names, no highlighting of numbers."""
-    console = Console(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=False)
-    console.width = min(console.width, WIDEST) if console.is_terminal else WIDTH
-    return console
+class _Page:
+    """Lines on a console: a lead in a column of its own, and the text hanging beside it."""
 
+    def __init__(self, stream: TextIO, *, everything: bool) -> None:
+        self._console = Console(file=stream, markup=False, emoji=False, highlight=False)
+        self._width = min(self._console.width, WIDEST) if self._console.is_terminal else WIDTH
+        self._everything = everything
 
-def _parts(report: Report, *, everything: bool) -> Iterable[RenderableType]:
-    yield from _head(report)
-    shown = [step for step in report.steps if _is_shown(step, report, everything=everything)]
-    for number, step in enumerate(report.steps, 1):
-        if step in shown:
-            yield Text()
-            yield from _step(number, step, everything=everything)
-    yield Text()
-    yield from _foot(report, hidden=[step for step in report.steps if step not in shown], everything=everything)
+    def report(self, report: Report) -> None:
+        """The whole page: the answer, the steps, what else was looked at, and the answer again where it is far away."""
+        self._head(report, with_commands=True)
+        shown = [step for step in report.steps if self._is_shown(step, report)]
+        for number, step in enumerate(report.steps, 1):
+            if step in shown:
+                self._gap()
+                self._step(number, step)
+        self._gap()
+        self._foot(report, [step for step in report.steps if step not in shown])
+        if len(shown) > STEPS_THAT_SCROLL:
+            self._gap()
+            self._head(report, with_commands=False)
 
+    def _is_shown(self, step: Finding, report: Report) -> bool:
+        if self._everything:
+            return True
+        return needs_attention(step) if report.is_quiet else step.status is not Status.SKIPPED
 
-def _is_shown(step: Finding, report: Report, *, everything: bool) -> bool:
-    if everything:
-        return True
-    return needs_attention(step) if report.is_quiet else step.status is not Status.SKIPPED
+    def _head(self, report: Report, *, with_commands: bool) -> None:
+        mark, style = MARKS[VERDICTS[report.kind]]
+        self._hanging(Text(mark, style), Text(report.headline, style))
+        if report.numbers:
+            self._line(" · ".join(report.numbers), 2)
+        for name, said in (("Who", report.who), ("Do first", report.first)):
+            if said:
+                self._hanging(Text(f"  {name:<8}", "bold"), Text(said))
+        for command in report.first_commands if with_commands else ():
+            self._command(command, 11)
 
+    def _step(self, number: int, step: Finding) -> None:
+        mark, style = MARKS[step.status]
+        self._hanging(Text.assemble(f"{number:>2} ", (mark, style)), Text(visible_lines(step.title), "bold"))
+        for line in visible_lines(step.says).split("\n"):
+            item, dot, rest = line.partition(". ")
+            if dot and item.isdigit():
+                self._hanging(Text(f"     {item}."), Text(rest))
+            else:
+                self._line(line, 5)
+        if step.means:
+            self._line(visible_lines(step.means), 5)
+        if step.correction:
+            self._hanging(Text("     Note:", "cyan"), Text(visible_lines(step.correction)))
+        for shown in step.evidence:
+            self._shown(shown)
 
-# ---- the head -------------------------------------------------------------------------------------------------------
+    def _shown(self, shown: Shown) -> None:
+        self._command(shown.command, 5)
+        lines = visible_lines(shown.output).split("\n") if shown.output else []
+        kept = lines if self._everything else lines[:OUTPUT_LINES]
+        for line in kept:
+            self._line(line, 7, "dim")
+        if len(lines) > len(kept):
+            self._line(f"… {len(lines) - len(kept)} more lines: --verbose", 7, "dim")
 
+    def _foot(self, report: Report, hidden: list[Finding]) -> None:
+        if not report.is_quiet or self._everything:
+            self._lookalikes(report.lookalikes)
+        for gap in report.gaps:
+            self._hanging(Text("?", MARKS[Status.UNKNOWN][1]), Text(gap))
+        if hidden and report.is_quiet:
+            self._line(
+                f"{len(hidden)} of {len(report.steps)} steps have nothing to report; --verbose shows them.", 2, "dim"
+            )
+        elif hidden:
+            titles = "; ".join(visible_lines(step.title) for step in hidden)
+            self._line(f"Not a question here (--verbose): {titles}.", 2, "dim")
+        self._line(f"{report.looked}.", 2, "dim")
 
-def _head(report: Report) -> Iterable[RenderableType]:
-    mark, style = MARKS[VERDICTS[report.kind]]
-    yield _marked(Text(mark, style), Text(report.headline, "bold" if report.is_quiet else style))
-    if report.numbers:
-        yield _indented(Text(" · ".join(report.numbers)))
-    rows = [("Who", report.who), ("Do first", report.first)]
-    if any(said for _, said in rows):
-        yield Text()
-    for name, said in rows:
-        if said:
-            yield _marked(Text(name, "bold"), Text(said), width=9)
-    for command in report.first_commands:
-        yield _command(command, indent=12)
+    def _lookalikes(self, lookalikes: tuple[Lookalike, ...]) -> None:
+        """Other causes: those found in full, the others by name."""
+        named: dict[str, list[str]] = {}
+        for other in lookalikes:
+            name = visible_lines(other.name.replace("_", " "))
+            if other.status == "found" or self._everything:
+                mark, style = MARKS[Status.WARN if other.status == "found" else Status.SKIPPED]
+                says = Text.assemble((f"{name}, {other.status}: ", "bold"), visible_lines(other.says))
+                self._hanging(Text(mark, style), says)
+            else:
+                status = "could not be checked" if other.status == "unknown" else other.status
+                named.setdefault(status, []).append(name)
+        for status, names in named.items():
+            self._line(f"Other causes, {visible_lines(status)}: {', '.join(names)}.", 2, "dim")
 
+    def _line(self, text: str, indent: int, style: str = "") -> None:
+        self._hanging(Text(" " * (indent - 1)), Text(text, style))
 
-# ---- the steps ------------------------------------------------------------------------------------------------------
+    def _hanging(self, lead: Text, text: Text) -> None:
+        """Broken here and not by rich's tables, which fill each line with blanks up to the edge."""
+        column = lead.cell_len + 1
+        for number, line in enumerate(text.wrap(self._console, self._width - column, overflow="fold") or [text]):
+            line.rstrip()
+            start = lead + Text(" ") if number == 0 else Text(" " * column)
+            self._print(start + line)
 
+    def _command(self, command: str, indent: int) -> None:
+        """Never wrapped, so that it can be copied; a terminal folds it without adding line breaks."""
+        self._print(Text.assemble(" " * indent + "$ ", (visible_lines(command), "cyan")))
 
-def _step(number: int, step: Finding, *, everything: bool) -> Iterable[RenderableType]:
-    mark, style = MARKS[step.status]
-    title = Text.assemble((f"{number:>2} ", "bold"), (mark, style), " ", (visible_lines(step.title), "bold"))
-    yield title
-    for line in visible_lines(step.says).split("\n"):
-        yield _line(line)
-    if step.means:
-        yield _indented(Text(visible_lines(step.means)), 5)
-    if step.correction:
-        yield _marked(Text("Note", "cyan"), Text(visible_lines(step.correction)), width=5, indent=5)
-    for shown in step.evidence:
-        yield from _shown(shown, everything=everything)
+    def _gap(self) -> None:
+        self._print(Text())
 
-
-def _line(line: str) -> RenderableType:
-    """A line of what was seen. The numbered ones of a list hang behind their number."""
-    number, dot, rest = line.partition(". ")
-    if dot and number.isdigit():
-        return _marked(Text(f"{number}."), Text(rest), width=3, indent=5)
-    return _indented(Text(line), 5)
-
-
-def _shown(shown: Shown, *, everything: bool) -> Iterable[RenderableType]:
-    yield _command(shown.command, indent=5)
-    lines = visible_lines(shown.output).split("\n") if shown.output else []
-    kept = lines if everything else lines[:OUTPUT_LINES]
-    for line in kept:
-        yield _indented(Text(line, "dim", overflow="fold"), 7)
-    if len(lines) > len(kept):
-        yield _indented(Text(f"… {len(lines) - len(kept)} more lines: --verbose", "dim"), 7)
-
-
-def _command(command: str, indent: int) -> RenderableType:
-    """Never wrapped, so that it can be copied; a terminal folds it without adding line breaks."""
-    return Text(" " * indent + "$ " + visible_lines(command), "cyan", no_wrap=True, overflow="ignore")
-
-
-# ---- the foot -------------------------------------------------------------------------------------------------------
-
-
-def _foot(report: Report, hidden: list[Finding], *, everything: bool) -> Iterable[RenderableType]:
-    if not report.is_quiet or everything:
-        yield from _lookalikes(report, everything=everything)
-    for gap in report.gaps:
-        yield _marked(Text("?", MARKS[Status.UNKNOWN][1]), Text(gap))
-    if hidden:
-        titles = ", ".join(visible_lines(step.title) for step in hidden)
-        what = "nothing to report on" if report.is_quiet else "not asked here"
-        yield _indented(Text(f"{what}: {titles} (--verbose shows all)", "dim"))
-    yield _indented(Text(f"{report.looked}.", "dim"))
-
-
-def _lookalikes(report: Report, *, everything: bool) -> Iterable[RenderableType]:
-    """Other causes: those found in full, those that could not be checked by name, the others counted."""
-    if not report.lookalikes:
-        return
-    by_status: dict[str, list[str]] = {}
-    for other in report.lookalikes:
-        name = visible_lines(other.name.replace("_", " "))
-        by_status.setdefault(other.status, []).append(name)
-        if other.status == "found" or everything:
-            mark, style = MARKS[Status.WARN if other.status == "found" else Status.SKIPPED]
-            says = visible_lines(other.says)
-            yield _marked(Text(mark, style), Text.assemble((f"{name} ({other.status}): ", "bold"), says))
-    if not everything:
-        said = [f"{len(names)} other causes {status}: {', '.join(names)}" for status, names in _rest(by_status)]
-        for line in said:
-            yield _indented(Text(line, "dim"))
-
-
-def _rest(by_status: dict[str, list[str]]) -> Iterable[tuple[str, list[str]]]:
-    named = {"unknown": "could not be checked"}
-    return ((named.get(status, status), names) for status, names in by_status.items() if status != "found")
-
-
-# ---- layout ---------------------------------------------------------------------------------------------------------
-
-
-def _indented(text: Text, columns: int = 2) -> Padding:
-    return Padding(text, (0, 0, 0, columns))
-
-
-def _marked(mark: Text, text: Text, width: int = 1, indent: int = 0) -> RenderableType:
-    """A mark or a name in a column of its own, and the text hanging beside it."""
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(width=width, no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(mark, text)
-    return Padding(grid, (0, 0, 0, indent if width == 1 or indent else 2))
+    def _print(self, line: Text) -> None:
+        self._console.print(line, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
 
 
 # ---- while it looks -------------------------------------------------------------------------------------------------
