@@ -6,7 +6,7 @@ Each function reads a case and says what was seen there; none decides anything.
 from __future__ import annotations
 
 from diagnostics.model import NamedTarget, Shown, Status, Table
-from diagnostics.runbook import limits, measures, noisy
+from diagnostics.runbook import limits, measures
 from diagnostics.runbook.case import Case
 from diagnostics.runbook.lookalikes import FOUND, Group
 from diagnostics.runbook.measures import part
@@ -187,11 +187,6 @@ def _rate(case: Case, table: Table) -> str:
 def _lines(case: Case, table: Table) -> str:
     entries = measures.peak_entries(case.evidence)
     return f"{table.read if table.whole or entries is None else entries}"
-
-
-def holder(case: Case) -> str:
-    """Who holds how much, where one source is noisy; else nothing."""
-    return f"{noisy.name(case.noisy)} holds {noisy.held(case.noisy)}" if case.noisy is not None else ""
 
 
 def refill(case: Case) -> str:

@@ -7,7 +7,6 @@ absurd, because the numbers come from a foreign machine.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterable
 
 LARGEST_SPELLED = 10**15  # Beyond this a number from a node is nonsense, and Python refuses to spell very long ones.
@@ -16,10 +15,10 @@ LONGEST_FOREIGN_TEXT = 300  # A kernel log line is shorter; a hostile name need 
 
 def count(number: float) -> str:
     """A count with thousands separated: 262,144."""
+    if abs(number) > LARGEST_SPELLED:  # Asked first: a very long int does not even fit a float.
+        return "absurdly many"
     if math.isnan(number):
         return "an unknown number of"
-    if abs(number) > LARGEST_SPELLED:
-        return "absurdly many"
     return f"{round(number):,}"
 
 
@@ -44,7 +43,7 @@ def points(half_width: float) -> str:
     """Half an interval of shares, as whole percentage points, at least one: "± 1"."""
     if not math.isfinite(half_width):
         return "± ?"
-    return f"± {max(1, math.ceil(half_width * 100 - 1e-9))}"
+    return f"± {max(1, math.ceil(min(half_width, 1.0) * 100 - 1e-9))}"
 
 
 def span(seconds: float) -> str:
@@ -89,8 +88,8 @@ def visible(text: str) -> str:
 
 
 def _visible(letter: str) -> str:
-    # Cc are control characters, Cf among others the marks that reverse the reading direction, Cs lone surrogates.
-    if unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+    # Not printable are control characters, the marks that reverse the reading direction, surrogates, odd blanks.
+    if letter.isprintable():
         return letter
     code = ord(letter)
     if code < 0x100:

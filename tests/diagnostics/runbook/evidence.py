@@ -223,7 +223,7 @@ OUTER = ("target", "cluster", "attribution")
 PLAIN = ("node", "stages", "unknown", "left_out", "partial")
 
 
-def seen(evidence: Evidence = HEALTHY, **changed: Any) -> Evidence:
+def seen(evidence: Evidence = HEALTHY, /, **changed: Any) -> Evidence:
     """The evidence with other readings: plain values become Known. ``rates``, ``cluster``, … change the evidence."""
     outer: dict[str, Any] = {name: changed.pop(name) for name in OUTER if name in changed}
     if "rates" in changed:
@@ -232,7 +232,7 @@ def seen(evidence: Evidence = HEALTHY, **changed: Any) -> Evidence:
     return replace(evidence, snapshot=replace(evidence.snapshot, **inner), **outer)
 
 
-def groups(evidence: Evidence = HEALTHY, **changed: Mapping[str, Change | float] | None) -> Evidence:
+def groups(evidence: Evidence = HEALTHY, /, **changed: Mapping[str, Change | float] | None) -> Evidence:
     """The evidence with other look-alikes' counters; a group that is None is missing."""
     merged = {name: group for name, group in {**QUIET_GROUPS, **changed}.items() if group is not None}
     return seen(evidence, other_counters=OtherCounters(3.0, merged))
