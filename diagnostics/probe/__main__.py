@@ -6,14 +6,16 @@ What was read by a deadline or a signal is still told. This file must not know w
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
 import time
-from typing import Any, Callable
 
-from diagnostics.probe import envelope, kernel, lookalikes, reach, table
+from diagnostics.probe import envelope, kernel, table
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 NICENESS = 10  # the node is in trouble: everything else comes first
 QUIET_SECONDS = 0.5  # between the two readings of the counters in a look
@@ -24,10 +26,54 @@ class Stopped(BaseException):
     """The deadline or a signal came: tell what was read so far."""
 
 
+class Options:
+    """What the command line asks for; its names and defaults are the attributes."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self.budget = 1 << 20  # largest answer in bytes
+        self.deadline = 30.0  # seconds after which what is known is told
+        self.output = ""  # file for the answer, instead of standard output
+        self.exact = False  # read the whole table
+        self.sample = table.SAMPLE_ENTRIES  # entries to read
+        self.quiet = QUIET_SECONDS  # seconds between a look's two countings, 0 for one
+        self.seconds = 2.0  # how long to watch the counters
+        self.connect = ""  # HOST,PORT that is known to be served
+        self.connect_what = ""  # what that is
+        self.ping = ""  # address to ping instead of the node's gateway
+        self.ping_what = ""  # what that is
+        self.stage = argv[0] if argv else ""
+        if self.stage not in STAGES:
+            raise ValueError("a stage is wanted: %s" % ", ".join(sorted(STAGES)))
+        rest = argv[1:]
+        while rest:
+            rest = self._take(rest)
+        self.connect_to = _place(self.connect) if self.connect else None
+
+    def _take(self, words: list[str]) -> list[str]:
+        name = words[0][2:].replace("-", "_")
+        default = getattr(self, name, None)
+        if not words[0].startswith("--") or name == "stage" or default is None:
+            raise ValueError("not an option: %s" % words[0])
+        if default is False:
+            setattr(self, name, True)
+            return words[1:]
+        if len(words) < 2:
+            raise ValueError("%s wants a value" % words[0])
+        setattr(self, name, type(default)(words[1]))
+        return words[2:]
+
+
+def _place(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(",")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("--connect wants HOST,PORT, not %r" % text)
+    return host, int(port)
+
+
 class Stage:
     """One stage's report while it grows. A section that cannot be read is noted with its reason, and costs no other."""
 
-    def __init__(self, name: str, budget: int, output: str | None) -> None:
+    def __init__(self, name: str, budget: int, output: str) -> None:
         self.report: dict[str, Any] = {"format": 1, "stage": name, "unknown": {}}
         self._began = time.monotonic()
         self._budget = budget
@@ -54,12 +100,12 @@ class Stage:
 
     def save(self) -> None:
         """Write the report so far where the kubelet will find it, should the end come early."""
-        if self._output is not None:
+        if self._output:
             with open(self._output, "wb") as file:
                 file.write(self.packed())
 
 
-def look(stage: Stage, options: argparse.Namespace, deadline: float) -> None:
+def look(stage: Stage, options: Options, deadline: float) -> None:
     """Instant facts, then the table."""
     stage.add("node", kernel.node)
     stage.add("usage", kernel.usage)
@@ -76,33 +122,38 @@ def look(stage: Stage, options: argparse.Namespace, deadline: float) -> None:
     stage.add("table", lambda: table.read(timeouts, most, deadline))
 
 
-def watch(stage: Stage, options: argparse.Namespace, _deadline: float) -> None:
+def watch(stage: Stage, options: Options, _deadline: float) -> None:
     """Rates over some seconds, then what a new connection meets: our own attempts come after the counting."""
+    from diagnostics.probe import lookalikes, reach  # noqa: PLC0415 (only this stage pays for them)
+
     counted_at = time.monotonic()
     before = lookalikes.read()
     stage.add("counters", lambda: [kernel.counters()])
     _count_again(stage, counted_at + options.seconds)
     stage.add("usage", kernel.usage)
-    stage.add("lookalikes", lambda: lookalikes.between(before, lookalikes.read(), time.monotonic() - counted_at))
+    after = lookalikes.read()
+    stage.add("lookalikes", lambda: lookalikes.between(before, after, time.monotonic() - counted_at))
+    for name, why in lookalikes.unknown(after).items():
+        stage.unknown(name, why)
     stage.save()
     stage.report["reach"] = {}
-    if options.connect:
-        host, port = options.connect
+    if options.connect_to is not None:
+        host, port = options.connect_to
         _reach(stage, "connect", lambda: reach.connect(host, port, options.connect_what))
     else:
         stage.unknown("reach.connect", "no address to try was given")
     stage.save()
-    _reach(stage, "ping", lambda: _ping(options))
+    _reach(stage, "ping", lambda: _ping(reach, options))
 
 
-def deep(stage: Stage, _options: argparse.Namespace, deadline: float) -> None:
+def deep(stage: Stage, _options: Options, deadline: float) -> None:
     """Sockets of the node itself, and the tables of pods' own network namespaces."""
     from diagnostics.probe import owners  # noqa: PLC0415 (only the deep look needs it)
 
     stage.add("owners", lambda: owners.read(deadline))
 
 
-STAGES: dict[str, Callable[[Stage, argparse.Namespace, float], None]] = {"look": look, "watch": watch, "deep": deep}
+STAGES: dict[str, Callable[[Stage, Options, float], None]] = {"look": look, "watch": watch, "deep": deep}
 
 
 def _count_again(stage: Stage, at: float) -> None:
@@ -125,35 +176,12 @@ def _reach(stage: Stage, part: str, tried: Callable[[], Any]) -> None:
         stage.unknown("reach." + part, str(error))
 
 
-def _ping(options: argparse.Namespace) -> dict[str, Any]:
+def _ping(reach: Any, options: Options) -> dict[str, Any]:
     address, what = options.ping, options.ping_what
-    if address is None:
+    if not address:
         address, what = reach.default_gateway(), "the node's gateway"
-    return reach.ping(address, what)
-
-
-def _place(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(",")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise argparse.ArgumentTypeError("HOST,PORT is wanted, not %r" % text)
-    return host, int(port)
-
-
-def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="probe", description="Reads a node's conntrack state; changes nothing.")
-    parser.add_argument("stage", choices=sorted(STAGES))
-    parser.add_argument("--budget", type=int, default=1 << 20, help="largest answer in bytes")
-    parser.add_argument("--deadline", type=float, default=30.0, help="seconds after which what is known is told")
-    parser.add_argument("--output", help="file for the answer, instead of standard output")
-    parser.add_argument("--exact", action="store_true", help="read the whole table")
-    parser.add_argument("--sample", type=int, default=table.SAMPLE_ENTRIES, help="entries to read")
-    parser.add_argument("--quiet", type=float, default=QUIET_SECONDS, help="seconds between a look's two countings")
-    parser.add_argument("--seconds", type=float, default=2.0, help="how long to watch the counters")
-    parser.add_argument("--connect", type=_place, help="HOST,PORT that is known to be served")
-    parser.add_argument("--connect-what", default="", help="what that is")
-    parser.add_argument("--ping", help="address to ping instead of the node's gateway")
-    parser.add_argument("--ping-what", default="", help="what that is")
-    return parser.parse_args(argv)
+    tried: dict[str, Any] = reach.ping(address, what)
+    return tried
 
 
 def _stop(number: int, _frame: Any) -> None:
@@ -162,7 +190,11 @@ def _stop(number: int, _frame: Any) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one stage and answer. Exit status 0 if any fact was read: a failing init container would end the pod."""
-    options = _options(sys.argv[1:] if argv is None else argv)
+    try:
+        options = Options(sys.argv[1:] if argv is None else argv)
+    except ValueError as error:
+        sys.stderr.write("probe: %s\n" % error)
+        return 2
     stage = Stage(options.stage, options.budget, options.output)
     deadline = time.monotonic() + options.deadline - SAVED_FOR_OUTPUT_SECONDS
     try:
@@ -180,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    if options.output is not None:
+    if options.output:
         stage.save()
     else:
         sys.stdout.write(stage.packed().decode("ascii") + "\n")

@@ -1,5 +1,9 @@
 """Reads a ctnetlink dump of the conntrack table fast: no object per entry, constant memory.
 
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any, Iterator
+
 Messages of one layout differ only in their values. So a layout is learnt once, from its first message; further
 messages of it are put together, side by side, and read in one go at fixed distances, after a check that all attribute
 headers are the same. What is counted is ``tally``'s business; this file knows only where the values lie.
@@ -14,9 +18,12 @@ import socket
 import struct
 import time
 from collections import Counter
-from typing import Any, Iterator
 
 from diagnostics.probe.tally import SEEN_REPLY, Entry, Tally
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any, Iterator
 
 NETLINK_NETFILTER = 12
 CT_NEW, CT_GET = 1 << 8, (1 << 8) | 1

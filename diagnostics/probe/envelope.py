@@ -10,12 +10,17 @@ beyond the ranks below.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
 import zlib
-from typing import Any, Dict, Optional, Tuple
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Tuple
+
+    Report = Dict[str, Any]
+    Path = Tuple[str, ...]
 
 MARK = "conntrack-bot1"
 TERMINATION_MESSAGE_BYTES = 4096  # kubelet: MaxContainerTerminationMessageLength
@@ -23,8 +28,6 @@ LARGEST_REPORT_BYTES = 8 * 1024 * 1024  # unpacked; a zlib bomb from a hostile h
 
 _ENVELOPE = re.compile(MARK + r":(\d{1,8}):([0-9a-f]{8}):([A-Za-z0-9+/=]*)")
 
-Report = Dict[str, Any]
-Path = Tuple[str, ...]
 
 # What goes first when the budget is short: (path to a list, entries always kept). A list is cut from its end, which is
 # where the least important entries are, and what was cut is counted in "left_out". None: all or nothing.
@@ -101,7 +104,7 @@ def unpack(text: str) -> Report:
 def _open(body: str) -> Report:
     try:
         inflater = zlib.decompressobj()
-        raw = inflater.decompress(base64.b64decode(body, validate=True), LARGEST_REPORT_BYTES)
+        raw = inflater.decompress(binascii.a2b_base64(body), LARGEST_REPORT_BYTES)
         if inflater.unconsumed_tail:
             raise DamagedEnvelopeError("larger than %d bytes" % LARGEST_REPORT_BYTES)
         report = json.loads(raw.decode("utf-8"))
@@ -114,7 +117,7 @@ def _open(body: str) -> Report:
 
 def _seal(report: Report) -> bytes:
     raw = json.dumps(report, separators=(",", ":")).encode("ascii")
-    body = base64.b64encode(zlib.compress(raw, 9))
+    body = binascii.b2a_base64(zlib.compress(raw, 9), newline=False)
     return b"%s:%d:%08x:%s" % (MARK.encode("ascii"), len(body), zlib.crc32(body) & 0xFFFFFFFF, body)
 
 

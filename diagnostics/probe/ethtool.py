@@ -4,6 +4,8 @@ Used for the limits of a cloud instance: AWS drops what is above them outside th
 only its driver (ena) tells. Needs no capability. It must not know what a counter means for a verdict.
 """
 
+from __future__ import annotations
+
 import array
 import socket
 import struct

@@ -4,14 +4,21 @@ Only reads. It must not know what the numbers mean for a verdict, and it loads n
 not loaded, it says so and asks nothing more.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import struct
-from typing import Any, Dict, List, Optional, Tuple
 
 from diagnostics.probe import netlink, ring
 from diagnostics.probe.machine import is_init_netns, node, own_netns, uptime, version
 from diagnostics.probe.procfs import LARGEST_NUMBER, Unreadable, names, number, place, text, whole_number
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Tuple
+
+    PerCpu = Dict[str, List[int]]
 
 __all__ = ["Unreadable", "counters", "kernel_log", "node", "settings", "timeouts", "usage"]
 
@@ -54,8 +61,6 @@ STATS_COLUMNS = {
 PER_CPU = ("drop", "early_drop")
 _GET_STATS_CPU, _GET_STATS = 0x104, 0x105  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS_CPU, …_GET_STATS
 _NFGEN = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)
-
-PerCpu = Dict[str, List[int]]
 
 
 # ---- the table's fill and its settings ------------------------------------------------------------------------------

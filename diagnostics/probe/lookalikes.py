@@ -23,6 +23,8 @@ Only reads, and only numbers: it must not know which of them is a cause. A group
                       done
 """
 
+from __future__ import annotations
+
 import time
 from typing import Any, Dict, List, NamedTuple, Tuple
 

@@ -4,14 +4,19 @@ Without starting another program. It must not know anything of conntrack, but fo
 namespace has.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import struct
 import time
-from typing import Any, Dict, List, Optional, Tuple
 
 from diagnostics.probe import netlink
 from diagnostics.probe.procfs import Unreadable, place, text, whole_number
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Tuple
 
 MOST_ADDRESSES = 64
 _RTM_GETADDR = 22

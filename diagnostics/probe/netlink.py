@@ -4,13 +4,20 @@ For small answers (statistics, addresses, names of tables). The conntrack table 
 offsets. This module must not know what an attribute means.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import struct
 import time
-from typing import Dict, Iterator, List, Tuple
 
 from diagnostics.probe.procfs import Unreadable, why
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Dict, Iterator, List, Tuple
+
+    Message = Tuple[int, bytes]
 
 NETFILTER = 12
 ROUTE = 0
@@ -22,8 +29,6 @@ _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _RECEIVE_BYTES = 32768  # the kernel fills at most this much of a reader's buffer
 _SEQUENCE = 7  # arbitrary: one question per socket
-
-Message = Tuple[int, bytes]
 
 
 def ask(family: int, kind: int, payload: bytes, dump: bool, timeout_seconds: float = TIMEOUT_SECONDS) -> List[Message]:

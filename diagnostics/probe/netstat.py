@@ -4,6 +4,8 @@ Pure. By the names in a file's heading wherever it has one, for kernels differ i
 is left out. It must not know what the numbers are wanted for.
 """
 
+from __future__ import annotations
+
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from diagnostics.probe.procfs import LARGEST_NUMBER, Unreadable, whole_number

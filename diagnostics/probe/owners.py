@@ -10,6 +10,8 @@ process any more (TIME_WAIT), namespaces: [{netns, entries, pod_uid, process, dr
 without entries], whole: false where the deadline cut the look short}.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import time

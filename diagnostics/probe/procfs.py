@@ -4,9 +4,14 @@ The door between the probe and /proc and /sys. It must not know what a file mean
 parsers are pure. ``root`` is where the file tree begins, so that tests can lay out a machine of their own.
 """
 
+from __future__ import annotations
+
 import errno
 import os
-from typing import Iterator, List, Optional
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Iterator, List, Optional
 
 SMALL_FILE_BYTES = 65536
 LONGEST_LINE_BYTES = 8192

@@ -5,6 +5,8 @@ attempts with fresh sockets show the rate at which new connections fail, and one
 number and time. It must not know what a failure means for a verdict.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import selectors

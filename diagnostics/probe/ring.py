@@ -5,12 +5,20 @@ time and namespace, and with the time of the oldest line that the buffer still h
 "no line". It must not know what the lines mean for a verdict.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import time
-from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from diagnostics.probe.procfs import Unreadable, place, whole_number, why
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+    Line = Tuple[Optional[float], str]  # seconds since boot, None where the line has no time; text
+    Hit = Tuple[Optional[float], str, Optional[int]]
 
 NOT_PERMITTED = "not permitted: needs CAP_SYSLOG"
 MOST_BYTES = 2 * 1024 * 1024  # the newest part of the buffer; distributions have 128 KiB to 1 MiB
@@ -26,8 +34,6 @@ _RELATED = {
     "tcp_memory": ("tcp: out of memory", "out of socket memory", "orphaned sockets"),
     "syn_flooding": ("possible syn flooding",),
 }
-
-Line = Tuple[Optional[float], str]  # seconds since boot, None where the line has no time; text
 
 
 def lines(root: str = "/") -> List[Line]:
@@ -168,9 +174,6 @@ def summary(
     if len(own_times) < len(own):
         result["undated"] = len(own) - len(own_times)
     return result
-
-
-Hit = Tuple[Optional[float], str, Optional[int]]
 
 
 def suppressed(words: str) -> int:

@@ -3,6 +3,8 @@
 Bounded in bytes and time, a row at a time. It must not know who owns a socket, nor what many of them mean.
 """
 
+from __future__ import annotations
+
 import socket
 import struct
 import sys

@@ -27,11 +27,14 @@ import os
 import re
 import socket
 import time
-from typing import Any
 
 from diagnostics.probe import ctnetlink
 from diagnostics.probe.kernel import Unreadable
 from diagnostics.probe.tally import ASSURED, OFFLOAD, SEEN_REPLY, TCP_STATES, Entry, Tally
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any
 
 SAMPLE_ENTRIES = 8000
 LONGEST_LINE = 4096

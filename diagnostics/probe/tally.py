@@ -9,7 +9,10 @@ netlink or /proc.
 from __future__ import annotations
 
 import socket
-from typing import Any
+
+TYPE_CHECKING = False  # the module typing costs start time
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST = 4096  # sources, destinations and backends kept apart
 MOST_TARGETS = 64  # destinations kept apart for one source

@@ -96,9 +96,7 @@ def message(group: dict[str, object], number: int, draw: random.Random) -> bytes
             nested=True,
         )
     family = 2 if len(source) == 4 else 10
-    return (
-        struct.pack("=IHHII", 20 + len(body), CT_NEW, CREATE, number, 0) + struct.pack("=BBH", family, 0, 0) + body
-    )
+    return struct.pack("=IHHII", 20 + len(body), CT_NEW, CREATE, number, 0) + struct.pack("=BBH", family, 0, 0) + body
 
 
 def write(groups: list[dict[str, object]], seed: int = 7) -> int:

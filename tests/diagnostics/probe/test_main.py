@@ -69,11 +69,24 @@ def test_a_signal_ends_a_stage_with_what_was_read_by_then(number: signal.Signals
     assert "signal" in report["unknown"]["stage"]
 
 
-@pytest.mark.parametrize("argv", [["nowhere"], ["watch", "--connect", "10.0.0.1"], ["watch", "--connect", "a,99999"]])
-def test_what_it_does_not_understand_it_refuses(argv: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "a stage is wanted: deep, look, watch"),
+        (["nowhere"], "a stage is wanted"),
+        (["look", "exact"], "not an option: exact"),
+        (["look", "--stage", "x"], "not an option: --stage"),
+        (["look", "--sample"], "--sample wants a value"),
+        (["look", "--sample", "many"], "many"),
+        (["watch", "--connect", "10.0.0.1"], "HOST,PORT"),
+        (["watch", "--connect", "a,99999"], "HOST,PORT"),
+    ],
+)
+def test_what_it_does_not_understand_it_refuses(argv: list[str], says: str) -> None:
     done = run(*argv)
     assert done.returncode == 2
-    assert "usage:" in done.stderr
+    assert says in done.stderr
+    assert done.stdout == ""
 
 
 def test_it_runs_without_the_rest_of_the_project_and_without_site_packages(tmp_path: Path) -> None:
