@@ -31,8 +31,9 @@ class PodSettings:
     """How debug pods are made here.
 
     ``profile``: "standard" has uid 0 with NET_ADMIN and SYSLOG; "privileged" sees the host's processes too; "minimal"
-    has no right at all, and reads the fill and the counters. ``ack_seconds`` is the patience until the kubelet has seen
-    the pod, ``start_seconds`` until its first container runs. ``command`` is the probe, to which arguments are added.
+    has no capability, and reads the fill, the counters, and the table where the kernel shows it as a file.
+    ``ack_seconds`` is the patience until the kubelet has seen the pod, ``start_seconds`` until its first container
+    runs. ``command`` is the probe, to which arguments are added.
     """
 
     image: str
@@ -131,6 +132,7 @@ def _rights(profile: Profile) -> dict[str, Any]:
         "capabilities": {"drop": ["ALL"]},
     }
     if profile == "minimal":
-        return rights | {"runAsNonRoot": True, "runAsUser": NOBODY}
+        # Group 0 may read /proc/net/nf_conntrack (mode 0440), where the kernel still has that file.
+        return rights | {"runAsNonRoot": True, "runAsUser": NOBODY, "runAsGroup": 0}
     # Kubernetes gives a user other than root no ambient capabilities, so the two that are added need uid 0.
     return rights | {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "SYSLOG"]}}

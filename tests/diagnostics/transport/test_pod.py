@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,6 +113,7 @@ def test_the_pod_needs_nothing_that_a_full_node_cannot_give(field: str, value: A
             "minimal",
             {
                 "runAsUser": 65532,
+                "runAsGroup": 0,
                 "runAsNonRoot": True,
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -154,6 +156,22 @@ def test_whatever_the_incident_is_called_its_label_is_valid(incident: str) -> No
     assert value == value.strip("-_.")
     assert 0 < len(value) <= 63
     assert value.isascii()
+
+
+DEPLOYED = Path(__file__).parents[3] / "deploy" / "kubernetes"
+
+
+def test_the_manifests_make_what_the_pod_names() -> None:
+    made = {
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"])
+        for path in DEPLOYED.glob("*.yaml")
+        for one in yaml.safe_load_all(path.read_text())
+        if one.get("metadata")
+    }
+    defaults = PodSettings(image="x")
+    assert ("Namespace", "", defaults.namespace) in made
+    assert ("ServiceAccount", defaults.namespace, defaults.service_account) in made
+    assert ("PriorityClass", "", defaults.priority_class) in made
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------
