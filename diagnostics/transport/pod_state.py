@@ -52,7 +52,7 @@ StageState = Unseen | Starting | Running | Answered | Failed
 
 _IMAGE = (
     "the image {image} is not on the node and cannot be had ({reason}: {message}). A node that drops new connections "
-    "cannot pull: install the pre-pull DaemonSet of deploy/kubernetes, or correct the image's name."
+    "cannot pull: install deploy/kubernetes/prepull, or correct the image's name."
 )
 _WAITING = {
     "ErrImagePull": _IMAGE,

@@ -285,7 +285,7 @@ IMAGE = "Back-off pulling image"
             Kubelet(waiting=("ErrImagePull", IMAGE)),
             "not on the node and cannot be had (ErrImagePull: Back-off pulling image)",
         ),
-        (Kubelet(waiting=("ImagePullBackOff", IMAGE)), "install the pre-pull DaemonSet"),
+        (Kubelet(waiting=("ImagePullBackOff", IMAGE)), "install deploy/kubernetes/prepull"),
         (Kubelet(waiting=("ErrImageNeverPull", "")), "ErrImageNeverPull: no message"),
         (Kubelet(waiting=("InvalidImageName", "bad {name}")), "is no name of an image (bad {name})"),
         (Kubelet(waiting=("ContainerCreating", "")), "not started within 0.2 s (ContainerCreating"),
