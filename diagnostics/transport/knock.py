@@ -32,8 +32,8 @@ PATIENCE_SECONDS = 0.3
 LONGEST_PATIENCE_SECONDS = 1.2
 DOUBLES_AFTER_SECONDS = 2.0
 # A slot that becomes free goes to whoever comes first, and the pod that fills the table comes hundreds of times a
-# second. So after some silence we knock more often. Measured against 800 connections a second: at 40 knocks a second three
-# sessions of twenty were not to be had within 20 s, and once 36 s passed before a slot was ours.
+# second. So after some silence we knock more often. Measured against 800 connections a second: at 40 knocks a second
+# three sessions of twenty were not to be had within 20 s, and once 36 s passed before a slot was ours.
 QUICKER_AFTER_SECONDS = 2.0
 QUICKER_TIMES = 5
 # One refusal may be a router's hiccup. This many for each address, with no silence between them, are an answer.

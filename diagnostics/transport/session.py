@@ -169,8 +169,12 @@ class _Login:
     started: float = field(default_factory=time.monotonic)
 
     def session(self, tell: Tell) -> Session:
+        """The authenticated session."""
+        with contextlib.ExitStack() as held:
+            return self._logged_in(self._keys(held), tell)
+
+    def _logged_in(self, keys: list[paramiko.PKey], tell: Tell) -> Session:
         """Knock again where a connection came through and died before the login: on a full node that happens."""
-        keys = self._keys()
         while True:
             opened = self._knock(tell)
             transport = paramiko.Transport(opened, disabled_algorithms=WEAK_ALGORITHMS)
@@ -254,8 +258,8 @@ class _Login:
             f"{'; only the first ' + str(MOST_KEYS) + ' keys of the agent are tried' if len(keys) > MOST_KEYS else ''}."
         )
 
-    def _keys(self) -> list[paramiko.PKey]:
-        """The key of the file, then those of the agent."""
+    def _keys(self, held: contextlib.ExitStack) -> list[paramiko.PKey]:
+        """The key of the file, then those of the agent, which signs only as long as it is held."""
         keys: list[paramiko.PKey] = []
         path = self.settings.key_file.expanduser() if self.settings.key_file is not None else None
         locked = ""
@@ -266,7 +270,9 @@ class _Login:
                 locked = f"The key {path} has a passphrase: add it to the agent (ssh-add {path}), or use one without."
         if self.settings.agent:
             with contextlib.suppress(paramiko.SSHException, OSError):
-                keys += paramiko.Agent().get_keys()
+                agent = paramiko.Agent()
+                held.callback(agent.close)
+                keys += agent.get_keys()
         if not keys:
             raise SshError(locked or "There is no key to log in with: name a key file, or start an SSH agent.")
         return keys
