@@ -204,6 +204,18 @@ def looked(way: Way) -> str:
     return "; ".join((f"Looked through {by}{after}", *others))
 
 
+def so_far(diagnosis: Diagnosis) -> str:
+    """What the first answer shows, while the counters are still being watched. A verdict would be too early."""
+    said = []
+    if isinstance(diagnosis.usage, Known):
+        usage = diagnosis.usage.value
+        said.append(f"{count(usage.entries)} of {count(usage.limit)} entries")
+    if diagnosis.suspects:
+        first = diagnosis.suspects[0]
+        said.append(f"{who(first)} holds {percent(first.share)}")
+    return f"so far: {', '.join(said)}; watching the counters" if said else ""
+
+
 # ---- for scripts ----------------------------------------------------------------------------------------------------
 
 
