@@ -38,7 +38,8 @@ def do_not(case: Case) -> Said:
     never = [remedy for remedy in remedies(case) if remedy.when == NEVER]
     if not never:
         return Said(Status.SKIPPED, "Nothing is to be done here, so there is nothing to be avoided.")
-    return Said(Status.WARN, "\n".join(_numbered(never)), "Those treat symptoms, and add connections.")
+    means = "Those treat symptoms, and add connections." if len(never) > 1 else ""
+    return Said(Status.WARN, "\n".join(_numbered(never)), means)
 
 
 def advise(case: Case) -> Said:

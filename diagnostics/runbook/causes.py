@@ -22,6 +22,7 @@ TITLES = {
     "idle_connections": "idle connections",
 }
 SHOWN_TARGETS = 5
+FAINT = 0.05  # A score below this is not worth a word.
 COUNT_TARGETS = (
     r"conntrack -L | sed -nE 's/^(\S+) [^=]*src=\S+ (dst=\S+) sport=\S+ (dport=\S+) .*/\2 \3 \1/p'"
     " | sort | uniq -c | sort -rn"
@@ -71,8 +72,11 @@ def triggers(case: Case) -> Said:
     if measures.known(table) is None:
         return not_seen("The table was", table)
     if case.trigger is None or not case.is_pressed:
-        first = case.triggers[0] if case.triggers else None
-        most = f" The strongest sign is {TITLES[first.name]} (score {first.score:.2f})." if first is not None else ""
+        most = "".join(
+            f" The strongest sign is {TITLES[first.name]} (score {first.score:.2f})."
+            for first in case.triggers[:1]
+            if first.score >= FAINT
+        )
         status = Status.WARN if case.is_pressed else Status.OK
         says = f"No trigger explains much of the limit.{most}"
         return Said(status, says, case.noisy_because, evidence=_targets(case))

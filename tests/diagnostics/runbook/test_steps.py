@@ -1,0 +1,225 @@
+"""What each step of the runbook says, and that it says so where it could not look."""
+
+from __future__ import annotations
+
+import pytest
+
+from diagnostics.model import Evidence, KernelLog, Known, LogLine, Status, Unknown
+from diagnostics.runbook import judge
+from tests.diagnostics.runbook.evidence import (
+    EXHAUSTED,
+    HEALTHY,
+    WAY,
+    cluster,
+    connects,
+    groups,
+    log,
+    ping,
+    rates,
+    seen,
+    table,
+    usage,
+)
+
+
+@pytest.mark.parametrize(
+    ("reading", "step"),
+    [
+        ("ping", "ping"),
+        ("connects", "new_connections"),
+        ("usage", "usage"),
+        ("kernel_log", "kernel_log"),
+        ("table", "triggers"),
+        ("table", "churn"),
+    ],
+)
+def test_a_step_that_could_not_look_is_unknown_and_says_why(reading: str, step: str) -> None:
+    judged = judge(seen(EXHAUSTED, **{reading: Unknown("needs CAP_SYSLOG")}), WAY)
+    finding = next(finding for finding in judged.findings if finding.step == step)
+    assert finding.status is Status.UNKNOWN
+    assert "needs CAP_SYSLOG" in finding.says
+
+
+def says(evidence: Evidence, step: str) -> str:
+    finding = next(finding for finding in judge(evidence, WAY).findings if finding.step == step)
+    shown = "\n".join(f"$ {each.command}\n{each.output}" for each in finding.evidence)
+    return f"{finding.status} {finding.says} / {finding.means} / {finding.correction} / {shown}"
+
+
+SPOKEN = {
+    "a lost ping proves nothing": (EXHAUSTED, "ping", "warn 0 of 3 new pings to the node's gateway were answered"),
+    "an answered ping proves nothing": (HEALTHY, "ping", "the fastest after 0.4 ms. / It tells nothing of new TCP"),
+    "all connections fail": (
+        EXHAUSTED,
+        "new_connections",
+        "bad 20 of 20 new connections to the API Service failed (timeout",
+    ),
+    "connections work after a lost packet": (
+        seen(connects=connects(retransmitted=4)),
+        "new_connections",
+        "warn 20 of 20 new connections to the API Service got an answer, the slowest after 1.0 ms; 4 only after",
+    ),
+    "connections fail for another reason": (
+        seen(connects=connects(lost=9)),
+        "new_connections",
+        "The table does not explain it",
+    ),
+    "connections that evict": (
+        seen(EXHAUSTED, rates=rates(early_drops=50), connects=connects()),
+        "new_connections",
+        "Each one pushed out the entry of a half-open connection",
+    ),
+    "usage, the counters and the dated word": (
+        EXHAUSTED,
+        "usage",
+        "In 3 s the kernel dropped 4,310 packets and evicted 2",
+    ),
+    "usage at the limit is not by itself dropping": (EXHAUSTED, "usage", "the counters, not the fill, tell whether"),
+    "usage without a limit": (seen(usage=usage(limit=0)), "usage", "nf_conntrack_max 0 (no limit): it cannot be full"),
+    "usage above a lowered limit": (seen(EXHAUSTED, usage=usage(9_000)), "usage", "over the limit, which was lowered"),
+    "too few buckets": (
+        seen(usage=usage(100_000, 262_144, 16_384)),
+        "usage",
+        "16,384 hash buckets are too few for this limit",
+    ),
+    "drops of another cause": (
+        seen(rates=rates(drops=9, insert_failed=9)),
+        "usage",
+        "(9 of the drops have another cause: the insert failed)",
+    ),
+    "our own drops": (
+        seen(EXHAUSTED, rates=rates(drops=20)),
+        "usage",
+        "dropped 20 packets and evicted 0 entries; our own attempts alone explain them.",
+    ),
+    "growth": (seen(rates=rates(growth_per_second=730.0)), "usage", "It grows by 730 entries a second."),
+    "a kernel without early_drop": (
+        seen(rates=rates(early_drops=None)),
+        "usage",
+        "dropped 0 packets and does not say how many entries it evicted",
+    ),
+    "counters not read": (
+        seen(rates=Unknown("read once")),
+        "usage",
+        "What the kernel drops now is not known: read once",
+    ),
+    "a fresh line": (EXHAUSTED, "kernel_log", "bad 1 line says that the table is full, the last 2 s ago, 1,203 more"),
+    "no line on an exhausted node": (
+        seen(EXHAUSTED, kernel_log=log()),
+        "kernel_log",
+        "ok No line says that the node's table is full (the log reaches back 3 h). / A silent log fits",
+    ),
+    "an old line": (
+        seen(kernel_log=log(9_000, 3)),
+        "kernel_log",
+        "warn 3 lines say that the table is full, the last 2 h ago",
+    ),
+    "a line without an age": (
+        seen(kernel_log=log(5, last_at=None)),
+        "kernel_log",
+        "1 line says that the table is full, of unknown age",
+    ),
+    "lines about a pod's table": (
+        seen(kernel_log=log(other_netns=2)),
+        "kernel_log",
+        "2 lines are about a pod's own table",
+    ),
+    "a hostile line": (
+        seen(kernel_log=KernelLog((LogLine(5.0, "a\x1b[2Jb"),), 1, last_at=5.0)),
+        "kernel_log",
+        "a\\x1b[2Jb",
+    ),
+    "kube-proxy and its share": (
+        EXHAUSTED,
+        "kubernetes",
+        "warn kube-proxy 1.20.2 in iptables mode; 94 % of the entries were rewritten by a Service.",
+    ),
+    "no cluster": (seen(cluster=None), "kubernetes", "The cluster was not asked how Services work here"),
+    "a proxy that is not known": (
+        seen(cluster=cluster(proxy=Unknown("no kube-proxy pod"))),
+        "kubernetes",
+        "not known (no kube-proxy pod)",
+    ),
+    "restarts as a symptom": (
+        seen(EXHAUSTED, cluster=cluster(restarts=7)),
+        "kubernetes",
+        "7 containers restarted in the last hour. / Each connection to a Service costs one entry, for 120 s after",
+    ),
+    "Cilium without kube-proxy": (
+        seen(cluster=cluster(proxy=Known("cilium"))),
+        "kubernetes",
+        "Services work through Cilium's eBPF maps, without kube-proxy",
+    ),
+    "nobody attributed": (seen(EXHAUSTED, attribution=None), "triggers", "Who holds the entries is not known"),
+    "retransmits not counted": (groups(retransmits={}), "silence", "pods are Running. 15 other causes"),
+    "a failure without a reason": (
+        seen(connects=connects(lost=9, failed={})),
+        "new_connections",
+        "failed (no reason given)",
+    ),
+    "a table that is filling": (seen(usage=usage(7_000)), "usage", "warn nf_conntrack_count 7,000"),
+    "usage in another namespace": (seen(usage=usage(0)), "usage", "unknown nf_conntrack_count 0"),
+    "neither cluster nor table": (
+        seen(cluster=None, table=Unknown("no")),
+        "kubernetes",
+        "unknown Neither the cluster nor the table could be asked",
+    ),
+    "the trigger, and who": (
+        EXHAUSTED,
+        "triggers",
+        "730 closed a second, all to Service shop/payments:80; 1 % are open. shop/checkout-7fff96c597-tsfl7 holds 97 %",
+    ),
+    "no trigger on a healthy node": (HEALTHY, "triggers", "ok No trigger explains much of the limit."),
+    "green checks": (EXHAUSTED, "silence", "The node is Ready and 9 of 9 pods are Running"),
+    "other causes, none": (HEALTHY, "silence", "15 other causes with the same symptoms were checked, none was found."),
+    "other causes, one": (seen(rates=rates(chaintoolong=9)), "silence", "were checked: chain too long found."),
+    "no cluster to be green": (seen(cluster=None), "silence", "The cluster was not asked whether its checks are green"),
+    "rows as conntrack prints them": (
+        EXHAUSTED,
+        "churn",
+        "$ conntrack -L | head -1\ntcp      6 31 TIME_WAIT src=10.244.8.11",
+    ),
+    "a sample says so": (
+        seen(table=table({"UDP": 8_000}, whole=False)),
+        "churn",
+        "In a sample of 8,000 entries: 100 % UDP.",
+    ),
+    "entries not understood": (seen(table=table({"UDP": 8}, unparsed=2)), "churn", "2 entries were not understood"),
+    "an empty table": (seen(table=table({}, rows=())), "churn", "In all entries: nothing."),
+    "full again in seconds": (EXHAUSTED, "restarts", "the table is full again 11 s after it is empty"),
+    "restarts do not matter here": (HEALTHY, "restarts", "skipped"),
+    "do not": (EXHAUSTED, "do_not", "4. Flush the whole table (conntrack -F)"),
+    "nothing to avoid": (HEALTHY, "do_not", "skipped"),
+    "hash size needs no reboot": (EXHAUSTED, "remedies", "a larger hash size needs a reboot: it takes effect at once"),
+    "nothing helps a look-alike": (seen(rates=rates(chaintoolong=9)), "remedies", "skipped Nothing about conntrack"),
+    "only watching helps a healthy node": (HEALTHY, "remedies", "ok For good:\n1. Watch it"),
+    "the pattern, ticked": (
+        EXHAUSTED,
+        "pattern",
+        "☐ retries increase  ☑ table full  ☑ kernel drops / This is conntrack exhaustion, not a service or DNS",
+    ),
+    "the pattern of a healthy node": (
+        HEALTHY,
+        "pattern",
+        "ok ☑ pods running  ☑ network reachable  ☐ random timeouts  ☐ retries increase  ☐ table full",
+    ),
+    "the pattern of a node that could not be seen": (
+        seen(
+            **dict.fromkeys(("usage", "rates", "table", "ping", "connects"), Unknown("no answer")),
+            cluster=None,
+        ),
+        "pattern",
+        "unknown ? pods running  ? network reachable  ? random timeouts  ? retries increase  ? table full  ?",
+    ),
+    "a network that answers nothing": (
+        seen(ping=ping(0), connects=connects(lost=20)),
+        "pattern",
+        "☐ network reachable  ☑ random timeouts",
+    ),
+}
+
+
+@pytest.mark.parametrize(("evidence", "step", "claim"), SPOKEN.values(), ids=SPOKEN.keys())
+def test_a_step_says(evidence: Evidence, step: str, claim: str) -> None:
+    spoken = says(evidence, step)
+    assert claim in spoken, spoken
