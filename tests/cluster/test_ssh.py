@@ -83,9 +83,10 @@ def full_node() -> Iterator[None]:
     def noisy(*words: str) -> None:
         subprocess.run([f"{TOOLS}/noisy", *words], check=True, capture_output=True, timeout=120)
 
-    noisy("churn", "node-8", "800")
+    # The limit first: a table filled beyond it lets nobody in, by any way, until it has shrunk below it.
+    noisy("limit", "8000")
     try:
-        noisy("limit", "8000")
+        noisy("churn", "node-8", "800")
         wait_until_full(8000)
         yield
     finally:
