@@ -13,6 +13,13 @@ from diagnostics.runbook.words import count, percent, points, visible
 
 HALF = 0.5  # No peer publishes a threshold: half of the table is enough that the rest alone would not fill it.
 TIMES_THE_NEXT = 3.0
+KINDS = {
+    SuspectKind.POD: "a pod",
+    SuspectKind.NODE: "the node itself",
+    SuspectKind.SERVICE: "a Service",
+    SuspectKind.EXTERNAL: "an outside address",
+    SuspectKind.UNKNOWN: "an unknown source",
+}
 FIFTH = 0.2  # Below this, three times the next is a difference between small sources.
 
 
@@ -21,13 +28,19 @@ def noisy(evidence: Evidence) -> tuple[Suspect | None, str]:
     if evidence.attribution is None:
         return None, f"Who holds the entries is not known: {_why_not_attributed(evidence)}."
     suspects = evidence.attribution.suspects
-    named = [suspect for suspect in suspects if suspect.kind is not SuspectKind.UNKNOWN]
+    # An address without a name is still one source: without a cluster, that is all there is.
+    named = [suspect for suspect in suspects if suspect.kind is not SuspectKind.UNKNOWN or suspect.address]
     if not named:
         return None, "None of the entries could be given to an owner."
     first = max(named, key=lambda suspect: suspect.share)
     holds = f"{name(first)} holds {held(first)}"
     if measures.usage(evidence) is not None and not verdict.is_under_pressure(evidence):
         return None, f"The table is not under pressure, so it does not matter who holds it ({holds})."
+    return _by_the_rule(first, suspects)
+
+
+def _by_the_rule(first: Suspect, suspects: tuple[Suspect, ...]) -> tuple[Suspect | None, str]:
+    holds = f"{name(first)} holds {held(first)}"
     # The part without an owner counts as one rival: it may be one.
     rivals = sorted((suspect.share for suspect in suspects if suspect is not first), reverse=True)
     second = rivals[0] if rivals else 0.0
@@ -35,16 +48,19 @@ def noisy(evidence: Evidence) -> tuple[Suspect | None, str]:
         return first, f"{holds}: more than half of the table."
     if first.share_low >= FIFTH and first.share >= TIMES_THE_NEXT * second:
         return first, f"{holds}, at least three times as much as the next ({percent(second)})."
-    next_holds = f"the next {percent(second)}"
-    return None, f"The load is distributed: {holds}, {next_holds}. Killing one pod would not free the table."
+    if second > first.share:
+        return None, f"{percent(second)} of the entries could not be given to an owner; of the rest, {holds}."
+    return (
+        None,
+        f"The load is distributed: {holds}, the next {percent(second)}. Killing one pod would not free the table.",
+    )
 
 
 def name(suspect: Suspect) -> str:
     """The suspect as a person would look it up: namespace/pod, else its address."""
     if suspect.kind is SuspectKind.POD and suspect.pod:
         return visible(f"{suspect.namespace}/{suspect.pod}")
-    kinds = {SuspectKind.NODE: "the node itself", SuspectKind.EXTERNAL: "an outside address"}
-    kind = kinds.get(suspect.kind, f"a {suspect.kind.value}")
+    kind = KINDS[suspect.kind]
     known_as = visible(suspect.label or suspect.address)
     return f"{kind} ({known_as})" if known_as else kind
 

@@ -20,9 +20,23 @@ UNKNOWN = SuspectKind.UNKNOWN
         pytest.param((suspect(0.30), *[rest(0.07)] * 10), True, "three times as much as the next (7 %)", id="3 times"),
         pytest.param((suspect(0.12), *[rest(0.02)] * 44), False, "distributed", id="6 times the next, of little"),
         pytest.param((suspect(0.40), rest(0.35), rest(0.25)), False, "the next 35 %", id="two that share it"),
-        pytest.param((rest(0.6, kind=UNKNOWN), suspect(0.4)), False, "the next 60 %", id="most has no owner"),
         pytest.param(
-            (rest(1.0, kind=UNKNOWN),), False, "None of the entries could be given to an owner", id="none known"
+            (rest(0.6, kind=UNKNOWN, address=""), suspect(0.4)),
+            False,
+            "60 % of the entries could not be given to an owner; of the rest, shop/checkout",
+            id="most has no owner",
+        ),
+        pytest.param(
+            (rest(0.63, kind=UNKNOWN, address="10.244.8.4"), suspect(0.36)),
+            True,
+            "an unknown source (node-8) holds 63 %",
+            id="an address without a name",
+        ),
+        pytest.param(
+            (rest(1.0, kind=UNKNOWN, address=""),),
+            False,
+            "None of the entries could be given to an owner",
+            id="none known",
         ),
         pytest.param((), False, "None of the entries", id="nobody"),
         pytest.param((suspect(1.0, share_high=1.0),), True, "holds 100 %", id="all"),
@@ -65,7 +79,9 @@ def test_a_table_that_was_not_attributed_says_so() -> None:
             rest(0.9, kind=SuspectKind.EXTERNAL, address="203.0.113.7"), "an outside address (node-8)", id="outside"
         ),
         pytest.param(suspect(0.9, pod="", label=""), "a pod (10.244.8.11)", id="a pod without a name"),
-        pytest.param(suspect(0.9, kind=UNKNOWN, pod="", label="", address=""), "a unknown", id="nothing at all"),
+        pytest.param(
+            suspect(0.9, kind=UNKNOWN, pod="", label="", address=""), "an unknown source", id="nothing at all"
+        ),
         pytest.param(suspect(0.9, pod="a\x1b[31mb"), "shop/a\\x1b[31mb", id="a hostile name"),
     ],
 )
