@@ -31,7 +31,8 @@ from diagnostics.model import (
 from diagnostics.runbook.words import LONGEST_FOREIGN_TEXT, count, listed, percent, points, span, visible
 
 SCHEMA = "conntrack-diagnosis/1"
-RUNGS = {"pod": "a debug pod", "ssh": "SSH", "local": "this machine itself", "replay": "a recording"}
+RUNGS = {"pod": "debug pod", "ssh": "SSH", "local": "this machine", "replay": "recording"}
+LOOKED = {"pod": "through a debug pod", "ssh": "over SSH", "local": "on this machine", "replay": "into a recording"}
 TRIGGERS = {
     "high_request_rate": "a high request rate",
     "aggressive_retries": "aggressive retries",
@@ -111,7 +112,7 @@ def _headline(diagnosis: Diagnosis) -> tuple[str, tuple[str, ...]]:
 
 
 def _speaks_of_usage(diagnosis: Diagnosis) -> bool:
-    return isinstance(diagnosis.usage, Known) and count(diagnosis.usage.value.entries) in diagnosis.verdict.headline
+    return " entries" in diagnosis.verdict.headline
 
 
 def _numbers(diagnosis: Diagnosis) -> tuple[str, ...]:
@@ -198,10 +199,12 @@ def _gaps(diagnosis: Diagnosis) -> tuple[str, ...]:
 
 def looked(way: Way) -> str:
     """Which way the answer came, and what the other ways met."""
-    by = RUNGS.get(way.rung, visible(way.rung) or "nothing")
-    others = [f"{RUNGS.get(one.rung, one.rung)}: {visible(one.says)}" for one in way.tried if one.rung != way.rung]
+    by = LOOKED.get(way.rung, f"through {visible(way.rung) or 'nothing'}")
+    others = [
+        f"{RUNGS.get(one.rung, visible(one.rung))}: {visible(one.says)}" for one in way.tried if one.rung != way.rung
+    ]
     after = f", first answer after {way.seconds:.1f} s" if way.rung != "replay" else ""
-    return "; ".join((f"Looked through {by}{after}", *others))
+    return "; ".join((f"Looked {by}{after}", *others))
 
 
 def so_far(diagnosis: Diagnosis) -> str:

@@ -6,6 +6,7 @@ It decides which ways lead to a target and in which order. It must not know what
 from __future__ import annotations
 
 import difflib
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -87,7 +88,7 @@ def understood(named: str, settings: Settings, via: Via) -> Target:
         return Target("ssh", _url(named).rpartition("@")[2])
     if named == THIS_MACHINE:
         _only(via, ("auto", "local"), named)
-        return Target("local", "this machine")
+        return Target("local", socket.gethostname())
     if via == "replay" or _is_folder(named):
         _only(via, ("auto", "replay"), named)
         return Target("recording", named)

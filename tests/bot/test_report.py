@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.report import Report, looked, report, so_far, to_json, who
+from diagnostics.model import Attempt, Diagnosis, Known, Rates, Suspect, SuspectKind, Unknown, Verdict, VerdictKind, Way
+from diagnostics.runbook import judge
+from tests.diagnostics.runbook.evidence import EXHAUSTED, HEALTHY, rest, seen, suspect, usage
+
+WAY = Way("ssh", (Attempt("pod", "no kubelet\x1b[2J answers", 4.0), Attempt("ssh", "answered", 5.14)), 5.14)
+SICK = judge(EXHAUSTED, WAY)
+WELL = judge(HEALTHY, WAY)
+
+
+def said(diagnosis: Diagnosis = SICK, **changed: Any) -> Report:
+    return report(replace(diagnosis, **changed))
+
+
+def test_the_answer_comes_first_and_its_numbers_stand_on_their_own_line() -> None:
+    found = said()
+    assert found.headline == "node-8 is dropping new connections: its conntrack table is full"
+    assert found.numbers[:2] == ("8,000 of 8,000 entries", "4,310 packets dropped in 3 s")
+
+
+def test_a_headline_without_numbers_gets_them_from_the_readings() -> None:
+    found = said(verdict=Verdict(VerdictKind.EXHAUSTED, "node-8 drops"))
+    assert found.numbers == (
+        "8,000 of 8,000 entries",
+        "4,310 packets dropped in 3 s",
+        "0 of 20 new connections work",
+    )
+
+
+def test_what_was_not_read_leaves_no_number_behind() -> None:
+    nothing = Unknown("no")
+    snapshot = seen(HEALTHY, connects=nothing).snapshot
+    found = said(
+        verdict=Verdict(VerdictKind.INCONCLUSIVE, "who knows"), usage=nothing, rates=nothing, snapshot=snapshot
+    )
+    assert found.numbers == ()
+
+
+def test_who_fills_the_table_is_named_with_its_workload_its_share_and_what_it_calls() -> None:
+    assert said().who == (
+        "shop/checkout-7fff96c597-tsfl7 (Deployment checkout) holds 97 % (± 1) of the table: "
+        "short-lived connections, most to Service shop/payments:80"
+    )
+
+
+def test_where_nobody_stands_out_that_is_said() -> None:
+    assert said(noisy=None, noisy_because="The load is distributed.").who == "The load is distributed."
+
+
+def test_where_nothing_is_wrong_nobody_is_named() -> None:
+    assert said(WELL).who == ""
+    assert said(WELL).is_quiet
+    assert not said().is_quiet
+
+
+def test_the_first_thing_to_do_is_the_gentlest_that_works_now() -> None:
+    found = said()
+    assert found.first.startswith("Throttle shop/checkout")
+    assert found.first_commands[0].startswith("nft ")
+    assert said(WELL).first == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "name"),
+    [
+        pytest.param(suspect(0.5), "shop/checkout-7fff96c597-tsfl7 (Deployment checkout)", id="a pod"),
+        pytest.param(suspect(0.5, owner=""), "shop/checkout-7fff96c597-tsfl7", id="a bare pod"),
+        pytest.param(rest(0.5), "node node-8", id="a node"),
+        pytest.param(replace(rest(0.5), label=""), "the node itself", id="the node, without a name"),
+        pytest.param(Suspect(SuspectKind.SERVICE, 1, 1, 1, 1, label="shop/web"), "Service shop/web", id="a Service"),
+        pytest.param(
+            Suspect(SuspectKind.EXTERNAL, 1, 1, 1, 1, label="203.0.113.7"), "outside address 203.0.113.7", id="outside"
+        ),
+        pytest.param(Suspect(SuspectKind.UNKNOWN, 1, 1, 1, 1, address="10.0.0.1"), "10.0.0.1", id="unknown"),
+        pytest.param(Suspect(SuspectKind.UNKNOWN, 1, 1, 1, 1), "nobody known", id="nothing known"),
+    ],
+)
+def test_every_kind_of_suspect_has_a_name(one: Suspect, name: str) -> None:
+    assert who(one) == name
+
+
+def test_the_way_and_what_the_other_ways_met_are_told_without_control_characters() -> None:
+    assert looked(WAY) == r"Looked over SSH, first answer after 5.1 s; debug pod: no kubelet\x1b[2J answers"
+    assert looked(Way("replay", (), 0.0)) == "Looked into a recording"
+
+
+def test_gaps_are_said_as_plainly_as_what_was_seen() -> None:
+    snapshot = replace(
+        HEALTHY.snapshot, unknown={"kernel_log": "not permitted"}, left_out={"sources": 12, "rows": 0}, partial=True
+    )
+    assert said(WELL, snapshot=snapshot).gaps == (
+        "kernel_log was not read: not permitted",
+        "left out to keep the answer small: 12 sources",
+        "the look was cut short by its deadline",
+    )
+    assert said(WELL, snapshot=None).gaps == ()
+
+
+def test_the_first_answer_gives_numbers_and_no_verdict() -> None:
+    assert so_far(SICK) == (
+        "so far: 8,000 of 8,000 entries, shop/checkout-7fff96c597-tsfl7 (Deployment checkout) holds 97 %; "
+        "watching the counters"
+    )
+    assert so_far(replace(SICK, usage=Unknown("no"), suspects=())) == ""
+
+
+# ---- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_json_keeps_the_contract() -> None:
+    document = to_json(SICK)
+    assert document["schema"] == "conntrack-diagnosis/1"
+    assert document["node"] == "node-8"
+    assert document["verdict"]["kind"] == "exhausted"
+    assert document["usage"] == {"entries": 8000, "limit": 8000, "buckets": 262144, "ratio": 1.0}
+    assert [finding["step"] for finding in document["findings"]] == [
+        "ping",
+        "new_connections",
+        "usage",
+        "kernel_log",
+        "kubernetes",
+        "triggers",
+        "silence",
+        "churn",
+        "restarts",
+        "do_not",
+        "remedies",
+        "pattern",
+    ]
+    first = document["suspects"][0]
+    wanted = {"kind", "namespace", "pod", "owner", "address", "share", "share_low", "share_high", "entries"}
+    assert wanted <= first.keys()
+    assert (first["kind"], first["namespace"], first["owner"]) == ("pod", "shop", "Deployment checkout")
+    assert sum(one["share"] for one in document["suspects"]) == pytest.approx(1.0, abs=1e-6)
+    assert {one["name"] for one in document["triggers"]} == {
+        "high_request_rate",
+        "aggressive_retries",
+        "short_lived_connections",
+        "dns_storm",
+        "load_test",
+        "idle_connections",
+    }
+    assert document["transport"]["rung"] == "ssh"
+    assert all({"action", "when", "says"} <= remedy.keys() for remedy in document["remedies"])
+    assert all({"name", "status", "says"} <= other.keys() for other in document["lookalikes"])
+
+
+def test_unknown_usage_is_null_and_says_why() -> None:
+    document = to_json(replace(SICK, usage=Unknown("no sysctl"), rates=Unknown("read once"), noisy=None))
+    assert document["usage"] == {"entries": None, "limit": None, "buckets": None, "ratio": None, "unknown": "no sysctl"}
+    assert document["rates"] == {"unknown": "read once"}
+    assert document["noisy"] is None
+
+
+def test_numbers_that_json_lacks_become_null() -> None:
+    mad = Rates(float("nan"), 1, None, None, None, None, float("inf"), None)
+    document = to_json(replace(SICK, rates=Known(mad), usage=Known(usage(10)), snapshot=None))
+    assert document["rates"]["seconds"] is None
+    assert document["rates"]["growth_per_second"] is None
+    json.dumps(document, allow_nan=False)
