@@ -69,8 +69,8 @@ def diagnose(plan: Plan, tell: Tell) -> Diagnosis:
         climb.end()
     seen, way = snapshot(reports), climb.way()
     if plan.record_to is not None:
-        recorded = {"node": plan.node, "cluster": plan.cluster}
-        recording.write(plan.record_to, **recorded, way=way, reports=reports, view=view, order=plan.order)
+        where, order = plan.record_to, plan.order
+        recording.write(where, node=plan.node, cluster=plan.cluster, way=way, reports=reports, view=view, order=order)
     return _judged(plan, seen, view, way)
 
 

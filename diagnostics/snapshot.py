@@ -213,7 +213,8 @@ def rates(snapshot: model.Snapshot) -> Reading[model.Rates]:
     def delta(name: str) -> int | None:
         if name not in first.counts or name not in last.counts:
             return None
-        return max(0, last.counts[name] - first.counts[name])
+        grown = last.counts[name] - first.counts[name]
+        return grown if grown >= 0 else None  # a counter that went back was reset: nothing is known
 
     return Known(
         model.Rates(

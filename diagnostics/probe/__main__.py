@@ -6,6 +6,7 @@ What was read by a deadline or a signal is still told. This file must not know w
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -195,6 +196,7 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         sys.stderr.write("probe: %s\n" % error)
         return 2
+    gc.disable()  # the program is over before there is any garbage
     stage = Stage(options.stage, options.budget, options.output)
     deadline = time.monotonic() + options.deadline - SAVED_FOR_OUTPUT_SECONDS
     try:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 WRITER = Path(__file__).with_name("tables.py")
 LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")
+LOCK = Path(os.environ.get("CONNTRACK_MACHINE_LOCK", "/tmp/conntrack-machine.lock"))
 BUCKETS = Path("/sys/module/nf_conntrack/parameters/hashsize")
 
 _serial = itertools.count()
@@ -56,14 +58,23 @@ def namespace(groups: list[dict[str, Any]] | None = None) -> Iterator[Namespace]
         subprocess.run(["ip", "netns", "del", made.name], check=True)
 
 
+def _set_limit(entries: int) -> None:
+    LIMIT.write_text(str(entries))
+
+
 @contextlib.contextmanager
-def conntrack_limit(limit: int) -> Iterator[None]:
-    """Set nf_conntrack_max and the hash size, which are the whole machine's, and put both back when done."""
-    before = LIMIT.read_text(), BUCKETS.read_text()
-    try:
-        LIMIT.write_text(str(limit))
-        BUCKETS.write_text(str(limit))
-        yield
-    finally:
-        LIMIT.write_text(before[0])
-        BUCKETS.write_text(before[1])
+def conntrack_limit(limit: int) -> Iterator[Callable[[int], None]]:
+    """Set nf_conntrack_max and the hash size, which are the whole machine's, and put both back when done.
+
+    Yields a function that sets the limit again. Whoever does so holds the machine's lock meanwhile.
+    """
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = LIMIT.read_text(), BUCKETS.read_text()
+        try:
+            _set_limit(limit)
+            BUCKETS.write_text(str(limit))
+            yield _set_limit
+        finally:
+            LIMIT.write_text(before[0])
+            BUCKETS.write_text(before[1])

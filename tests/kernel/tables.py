@@ -109,7 +109,7 @@ def write(groups: list[dict[str, object]], seed: int = 7) -> int:
         for group in groups:
             batch: list[bytes] = []
             for number in range(int(str(group["count"]))):
-                batch.append(message(group, number, draw))
+                batch.append(message(group, number + int(str(group.get("skip", 0))), draw))
                 if len(batch) == 64:
                     netlink.send(b"".join(batch))
                     batch.clear()

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.namespaces import LIMIT, Namespace, namespace
+from tests.kernel.namespaces import LIMIT, LOCK, Namespace, namespace
 
 PROJECT = Path(__file__).parents[2]
-LOCK = Path(os.environ.get("CONNTRACK_MACHINE_LOCK", "/tmp/conntrack-machine.lock"))
 ENTRIES = 2000
 SERVER = """
 import socket
