@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from diagnostics.model import ClusterView, Known, Owners, Pod, Service, Table, Target, Unknown
 
+OWN = "conntrack-bot/kind"  # the label of this project's own pods
 MAPPED = b"\0" * 10 + b"\xff\xff"  # RFC 4291 2.5.5.2: an IPv4 address spelled as IPv6
 
 
@@ -29,9 +30,17 @@ def addresses(table: Table) -> tuple[str, ...]:
 
 
 def normal(address: str) -> str:
-    """One spelling for one address; what is no address stays as it is.
+    """One spelling for one address; what is no address stays as it is."""
+    packed = _packed(address)
+    if not packed:
+        return address
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
-    The C library's parser, since ``ipaddress`` would cost 5,000 pods some tens of milliseconds. IPv4 is tried first.
+
+def _packed(address: str) -> bytes:
+    """The address as 4 or 16 bytes, IPv4 spelled as IPv6 as 4; nothing for what is no address.
+
+    The C library's parser, since ``ipaddress`` would cost 5,000 pods some tens of milliseconds.
     """
     text = address.partition("%")[0]
     for family in (socket.AF_INET, socket.AF_INET6):
@@ -39,10 +48,8 @@ def normal(address: str) -> str:
             packed = socket.inet_pton(family, text)
         except (OSError, ValueError):  # ValueError: a NUL, or a character that no encoding has
             continue
-        if packed.startswith(MAPPED) and len(packed) == 16:
-            return socket.inet_ntop(socket.AF_INET, packed[12:])
-        return socket.inet_ntop(family, packed)
-    return address
+        return packed[12:] if len(packed) == 16 and packed.startswith(MAPPED) else packed
+    return b""
 
 
 def is_address(address: str) -> bool:
@@ -85,6 +92,7 @@ class Book:
     services: Mapping[str, Service]
     nodes: Mapping[str, str]
     pod_cidrs: tuple[str, ...]
+    neighbourhoods: frozenset[bytes]
     sharers: tuple[Pod, ...]
     owners: Owners | None
     not_looked_up: str
@@ -113,7 +121,8 @@ class Book:
             services=_services_by_address(cluster, wanted),
             nodes=_nodes_by_address(cluster),
             pod_cidrs=kube_node.pod_cidrs if kube_node else (),
-            sharers=tuple(pod for pod in pods if pod.host_network and not pod.is_over and name in ("", pod.node)),
+            neighbourhoods=_neighbourhoods(pods, name),
+            sharers=tuple(pod for pod in pods if _shares(pod, name)),
             owners=owners,
             not_looked_up=_why_not_looked_up(cluster),
         )
@@ -123,8 +132,11 @@ class Book:
         return address in self.own or _is_local(address)
 
     def is_in_pod_range(self, address: str) -> bool:
-        """In the part of the Pod network that belongs to this node."""
-        return _is_within(address, self.pod_cidrs)
+        """Where this node's pods have their addresses: in its pod CIDRs, or beside a pod.
+
+        Many network plugins leave the node's pod CIDRs empty (those with an address management of their own).
+        """
+        return _is_within(address, self.pod_cidrs) or _neighbourhood(address) in self.neighbourhoods
 
     def name(self, target: Target) -> str:
         """Who is called, in words: "Service shop/payments:80", "pod shop/web-1:8080", "outside 203.0.113.7:443"."""
@@ -151,6 +163,11 @@ def latest_first(pods: Iterable[Pod]) -> list[Pod]:
     return sorted(pods, key=lambda pod: (not pod.is_over, pod.started or 0.0, pod.uid), reverse=True)
 
 
+def _shares(pod: Pod, node: str) -> bool:
+    """Whether a pod opens connections from the node's address. The probe that looked is not worth a line."""
+    return pod.host_network and not pod.is_over and node in ("", pod.node) and pod.labels.get(OWN) != "probe"
+
+
 def _pods_by_address(pods: Iterable[Pod], wanted: frozenset[str]) -> Mapping[str, tuple[Pod, ...]]:
     found: dict[str, tuple[Pod, ...]] = {}
     for pod in pods:
@@ -161,6 +178,17 @@ def _pods_by_address(pods: Iterable[Pod], wanted: frozenset[str]) -> Mapping[str
             if key in wanted and pod not in found.get(key, ()):
                 found[key] = (*found.get(key, ()), pod)
     return found
+
+
+def _neighbourhoods(pods: Iterable[Pod], node: str) -> frozenset[bytes]:
+    here = (pod for pod in pods if not pod.host_network and pod.node and pod.node == node)
+    return frozenset(_neighbourhood(address) for pod in here for address in pod.addresses) - {b""}
+
+
+def _neighbourhood(address: str) -> bytes:
+    """The /24 or /64 around an address, usual sizes for the pods of one node; empty for what is no address."""
+    packed = _packed(address)
+    return packed[:3] if len(packed) == 4 else packed[:8]
 
 
 def _services_by_address(cluster: ClusterView | None, wanted: frozenset[str]) -> Mapping[str, Service]:

@@ -118,6 +118,11 @@ def test_what_shares_the_nodes_address_is_listed_and_not_blamed() -> None:
     assert "proxy" not in found.note
 
 
+def test_the_probe_that_looks_is_not_listed_among_them() -> None:
+    probe = pod("probe", "10.90.0.8", host_network=True, labels={"conntrack-bot/kind": "probe"})
+    assert only(table(Source("10.90.0.8", 10)), view(probe)).note == ""
+
+
 def test_the_deep_look_names_the_busiest_process_behind_the_nodes_address() -> None:
     agent = pod("agent", "10.90.0.8", host_network=True)
     owners = Owners((SocketOwner("sshd", 1, None, None, 5), SocketOwner("python3", 7, agent.uid, "c", 90)), 5, ())
@@ -189,6 +194,29 @@ def test_ages_in_buckets_of_different_widths_are_not_added() -> None:
     source = only(table(one, other), view()).source
     assert source is not None
     assert source.ages == {"UDP": Ages(30, 1.0, (3,))}
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        pytest.param("10.244.8.77", SuspectKind.UNKNOWN, id="beside a pod of this node"),
+        pytest.param("fd00:8::77", SuspectKind.UNKNOWN, id="beside a pod of this node, IPv6"),
+        pytest.param("10.244.7.77", SuspectKind.EXTERNAL, id="beside a pod of another node only"),
+        pytest.param("10.90.0.77", SuspectKind.EXTERNAL, id="beside a pod that has the node's address"),
+    ],
+)
+def test_a_deleted_pods_address_is_not_called_outside_where_the_node_has_no_pod_cidr(
+    address: str, kind: SuspectKind
+) -> None:
+    pods = (CHECKOUT, pod("web", "10.244.7.3", node="node-7"), pod("agent", "10.90.0.8", host_network=True))
+    found = only(table(Source(address, 10)), view(*pods, node=Unknown("forbidden")), node="node-8")
+    assert found.kind is kind
+
+
+def test_a_deleted_pods_entries_are_said_to_linger() -> None:
+    assert only(table(Source("10.244.8.77", 10)), view()).note == (
+        "this node's pods have such addresses, and none has this one now: a deleted pod, whose entries linger"
+    )
 
 
 # ---- pods that are gone, addresses that are reused ------------------------------------------------------------------
