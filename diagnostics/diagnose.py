@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from diagnostics import recording
-from diagnostics.attribution import attribute
+from diagnostics.attribution import addresses, attribute
 from diagnostics.errors import LookError
 from diagnostics.model import Attempt, Attribution, ClusterView, Diagnosis, Evidence, Known, Snapshot, Unknown, Way
 from diagnostics.runbook import judge
@@ -79,7 +79,7 @@ def _judged(plan: Plan, seen: Snapshot, view: ClusterView | None, way: Way) -> D
         target=plan.node,
         snapshot=seen,
         cluster=view,
-        attribution=_attribution(seen, view),
+        attribution=_attribution(plan, seen, view),
         rates=rates(seen),
     )
     return judge(evidence, way)
@@ -88,19 +88,17 @@ def _judged(plan: Plan, seen: Snapshot, view: ClusterView | None, way: Way) -> D
 def _view(plan: Plan, seen: Snapshot) -> ClusterView | None:
     if plan.view is None:
         return None
-    table = seen.table.value if isinstance(seen.table, Known) else None
-    addresses = [source.address for source in table.sources] if table else []
-    addresses += [target.address for target in (*table.destinations, *table.backends)] if table else []
-    return plan.view(tuple(dict.fromkeys(addresses)))
+    return plan.view(addresses(seen.table.value) if isinstance(seen.table, Known) else ())
 
 
-def _attribution(seen: Snapshot, view: ClusterView | None) -> Attribution | None:
+def _attribution(plan: Plan, seen: Snapshot, view: ClusterView | None) -> Attribution | None:
     if isinstance(seen.table, Unknown):
         return None
     usage = seen.usage.value if isinstance(seen.usage, Known) else None
     entries = usage.entries if usage else seen.table.value.read
     owners = seen.owners.value if isinstance(seen.owners, Known) else None
-    return attribute(seen.table.value, entries, view, seen.node.addresses, owners=owners)
+    node, now = plan.node, seen.node.time
+    return attribute(seen.table.value, entries, view, seen.node.addresses, node=node, now=now, owners=owners)
 
 
 # ---- the ladder -----------------------------------------------------------------------------------------------------

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import look
+from tests.bench import attribution, look
 
 BENCHMARKS = {
     "look": look.sampled_look_against_conntrack_list,
     "million": look.sampled_look_of_a_million,
     "exact": look.exact_look_against_conntrack_list,
     "envelope": look.envelope_of_many_sources,
+    "attribution": attribution.attribution_against_ipaddress,
 }
 
 
