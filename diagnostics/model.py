@@ -305,6 +305,11 @@ class Pod:
         """Succeeded or Failed: it opens nothing any more, but its entries linger."""
         return self.phase in ("Succeeded", "Failed")
 
+    @property
+    def is_probe(self) -> bool:
+        """One of this project's own debug pods: it looks, and is not part of what is looked at."""
+        return self.labels.get("conntrack-bot/kind") == "probe"
+
 
 @dataclass(frozen=True, slots=True)
 class Service:

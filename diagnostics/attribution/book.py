@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from diagnostics.model import ClusterView, Known, Owners, Pod, Service, Table, Target, Unknown
 
-OWN = "conntrack-bot/kind"  # the label of this project's own pods
 MAPPED = b"\0" * 10 + b"\xff\xff"  # RFC 4291 2.5.5.2: an IPv4 address spelled as IPv6
 
 
@@ -165,7 +164,7 @@ def latest_first(pods: Iterable[Pod]) -> list[Pod]:
 
 def _shares(pod: Pod, node: str) -> bool:
     """Whether a pod opens connections from the node's address. The probe that looked is not worth a line."""
-    return pod.host_network and not pod.is_over and node in ("", pod.node) and pod.labels.get(OWN) != "probe"
+    return pod.host_network and not pod.is_over and node in ("", pod.node) and not pod.is_probe
 
 
 def _pods_by_address(pods: Iterable[Pod], wanted: frozenset[str]) -> Mapping[str, tuple[Pod, ...]]:
