@@ -1,9 +1,5 @@
 """Reads a ctnetlink dump of the conntrack table fast: no object per entry, constant memory.
 
-TYPE_CHECKING = False  # the module typing costs start time
-if TYPE_CHECKING:
-    from typing import Any, Iterator
-
 Messages of one layout differ only in their values. So a layout is learnt once, from its first message; further
 messages of it are put together, side by side, and read in one go at fixed distances, after a check that all attribute
 headers are the same. What is counted is ``tally``'s business; this file knows only where the values lie.
@@ -31,8 +27,8 @@ REQUEST_DUMP = 0x1 | 0x300  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 RECEIVE_BYTES = 65536  # the kernel fills at most 32 KiB per message
 SILENCE_SECONDS = 5.0
-MOST_KEYS = 20000  # different keys kept before they are folded into the tally: some 5 MB
-MOST_HEADS = 64  # a handful is usual
+MOST_KEYS = 12000  # different keys kept before they are folded into the tally: some 5 MB
+MOST_HEADS = 256  # a handful is usual; security contexts of many lengths make more
 MOST_LAYOUTS = 8  # of one head; one is usual
 BATCH_BYTES = 1 << 18
 MOST_WAITING_BYTES = 1 << 21

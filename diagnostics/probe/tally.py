@@ -1,9 +1,10 @@
 """Counts entries by who opened them, whom they call, who answers, and what state they are in.
 
-Memory is bounded: where there are more sources, destinations or targets than ``MOST``, the smallest are put together
-as "other", so that a table full of different addresses costs no more than one of few. What is said of the largest stays
-right: an address with more than a thousandth of the entries is never among the smallest. This file knows nothing of
-netlink or /proc.
+Memory is bounded: where there are more sources or destinations than ``MOST``, the smallest are put together as "other",
+and where all sources together have more targets and ages than ``MOST_DETAILS``, only the largest sources keep theirs.
+So a table full of different addresses costs no more than one of few. What is said of the largest stays right: an
+address with more than a thousandth of the entries is never among the smallest. This file knows nothing of netlink or
+/proc.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ TYPE_CHECKING = False  # the module typing costs start time
 if TYPE_CHECKING:
     from typing import Any
 
-MOST = 4096  # sources, destinations and backends kept apart
+MOST = 2048  # sources, destinations and backends kept apart; twice as many are for a while
 MOST_TARGETS = 64  # destinations kept apart for one source
+MOST_DETAILS = 32768  # targets and ages of all sources together, some 7 MB
+DETAILED = 64  # sources that keep theirs when there are more; each has some 240 at most
 LISTED = 400  # sources in a report; the envelope cuts further
 LISTED_TARGETS = 40
 SHOWN_ROWS = 3
@@ -121,6 +124,7 @@ class Tally:
         self._sources: dict[bytes, Source] = {}
         self._targets = {"destinations": Ranking(MOST), "backends": Ranking(MOST)}
         self._sources_gone = 0
+        self._details = 0
         self._ages: dict[str, dict[int, int]] = {}
 
     def count(self, entry: Entry, count: int) -> None:
@@ -140,7 +144,9 @@ class Tally:
         target = (protocol, entry.destination, entry.port or 0)
         self._targets["destinations"].add(target, count)
         self._targets["backends"].add((protocol, entry.reply_source, entry.reply_port or 0), count)
-        self._source(entry.source).add(state, flags, target, count)
+        self._details += self._source(entry.source).add(state, flags, target, count)
+        if self._details > MOST_DETAILS:
+            self._forget_small_details()
 
     def count_one(self, entry: Entry) -> None:
         """Add one entry with all that is known of it, turned round where it was picked up from the server's side."""
@@ -158,9 +164,11 @@ class Tally:
     def age(self, entry: Entry, left: int, count: int) -> None:
         """Add ``count`` entries of this source and state with about ``left`` seconds to live."""
         state = entry.state_name()
-        for ages in (self._ages, self._source(entry.source).ages):
-            of_state = ages.setdefault(state, {})
-            of_state[left] = of_state.get(left, 0) + count
+        timeout = self._timeouts.get(_timeout_name(state), 0)
+        if timeout > 0:
+            bucket = bucket_of(left, timeout)
+            add_age(self._ages, state, bucket, count)
+            self._details += add_age(self._source(entry.source).ages, state, bucket, count)
 
     def _source(self, address: bytes) -> Source:
         found = self._sources.get(address)
@@ -174,6 +182,12 @@ class Tally:
         ranked = sorted(self._sources.items(), key=lambda item: -item[1].entries)
         self._sources = dict(ranked[:MOST])
         self._sources_gone += len(ranked) - MOST
+
+    def _forget_small_details(self) -> None:
+        ranked = sorted(self._sources.values(), key=lambda source: -source.entries)
+        for source in ranked[DETAILED:]:
+            source.forget_details()
+        self._details = sum(source.details() for source in ranked[:DETAILED])
 
     def section(self) -> dict[str, Any]:
         """The counts as the report's section "table", the largest first."""
@@ -207,12 +221,7 @@ class Tally:
         return {"sources": listed, "sources_other": other, "sources_distinct": len(ranked) + self._sources_gone}
 
     def _histograms(self, ages: dict[str, dict[int, int]]) -> dict[str, Any]:
-        found = {}
-        for state, left in ages.items():
-            timeout = self._timeouts.get(_timeout_name(state), 0)
-            if timeout > 0:
-                found[state] = histogram(left, timeout)
-        return found
+        return {state: histogram(counts, self._timeouts[_timeout_name(state)]) for state, counts in ages.items()}
 
 
 class Source:
@@ -227,8 +236,8 @@ class Source:
         self.targets = Ranking(MOST_TARGETS)
         self.ages: dict[str, dict[int, int]] = {}
 
-    def add(self, state: str, flags: list[str], target: tuple[str, bytes, int], count: int) -> None:
-        """Add ``count`` entries of one state to one target."""
+    def add(self, state: str, flags: list[str], target: tuple[str, bytes, int], count: int) -> bool:
+        """Add ``count`` entries of one state to one target; whether the target is a new one."""
         self.entries += count
         self.states[state] = self.states.get(state, 0) + count
         for flag in ("unreplied", "assured"):
@@ -236,7 +245,16 @@ class Source:
                 self.flags[flag] += count
         if "dnat" in flags or "snat" in flags:
             self.flags["nat"] += count
-        self.targets.add(target, count)
+        return self.targets.add(target, count)
+
+    def details(self) -> int:
+        """How many targets and ages are kept."""
+        return len(self.targets) + sum(len(counts) for counts in self.ages.values())
+
+    def forget_details(self) -> None:
+        """Let go of targets and ages: what is counted of them from now on is a part only."""
+        self.targets.keep(0)
+        self.ages = {}
 
     def section(self) -> dict[str, Any]:
         """The counts as the report has them."""
@@ -257,13 +275,22 @@ class Ranking:
         self._gone = 0
         self._most = most
 
-    def add(self, target: tuple[str, bytes, int], count: int) -> None:
-        """Count a target."""
-        self._counts[target] = self._counts.get(target, 0) + count
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, target: tuple[str, bytes, int], count: int) -> bool:
+        """Count a target; whether it is a new one."""
+        before = self._counts.get(target, 0)
+        self._counts[target] = before + count
         if len(self._counts) > 2 * self._most:
-            ranked = sorted(self._counts.items(), key=lambda item: -item[1])
-            self._counts = dict(ranked[: self._most])
-            self._gone += len(ranked) - self._most
+            self.keep(self._most)
+        return not before
+
+    def keep(self, most: int) -> None:
+        """Let go of all but the largest."""
+        ranked = sorted(self._counts.items(), key=lambda item: -item[1])
+        self._counts = dict(ranked[:most])
+        self._gone += len(ranked) - len(self._counts)
 
     def distinct(self) -> int:
         """How many different targets there were, or somewhat more where small ones came back after being dropped."""
@@ -276,14 +303,33 @@ class Ranking:
         return rows, total - sum(count for _, count in ranked)
 
 
-def histogram(left: dict[int, int], timeout: int) -> dict[str, Any]:
-    """Entries by the time since they last changed, which is the timeout less what remains of it."""
-    width = 10 if timeout <= 600 else (timeout + 23) // 24
-    counts = [0] * ((timeout + width - 1) // width)
-    for remaining, count in left.items():
-        age = max(0, timeout - 1 - remaining)
-        counts[min(age // width, len(counts) - 1)] += count
-    return {"timeout": timeout, "bucket_seconds": width, "counts": counts}
+def add_age(ages: dict[str, dict[int, int]], state: str, bucket: int, count: int) -> bool:
+    """Add entries to a bucket of a state; whether the bucket is a new one."""
+    counts = ages.setdefault(state, {})
+    before = counts.get(bucket, 0)
+    counts[bucket] = before + count
+    return not before
+
+
+def bucket_seconds(timeout: int) -> int:
+    """How much time one bucket of a state's ages spans."""
+    return 10 if timeout <= 600 else (timeout + 23) // 24
+
+
+def bucket_of(left: int, timeout: int) -> int:
+    """The bucket of an entry by the time since it last changed: the timeout less what remains of it."""
+    return min(max(0, timeout - 1 - left), timeout - 1) // bucket_seconds(timeout)
+
+
+def histogram(counts: dict[int, int], timeout: int) -> dict[str, Any]:
+    """The counts by bucket as the report has them: all buckets, the newest first."""
+    width = bucket_seconds(timeout)
+    buckets = (timeout + width - 1) // width
+    return {
+        "timeout": timeout,
+        "bucket_seconds": width,
+        "counts": [counts.get(bucket, 0) for bucket in range(buckets)],
+    }
 
 
 def text(address: bytes) -> str:

@@ -105,6 +105,23 @@ def test_more_beginnings_than_are_kept_cost_no_entry() -> None:
     assert table["sources"][0]["entries"] == 300
 
 
+def test_security_contexts_of_many_lengths_are_read_in_one_go_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: list[bytes] = []
+
+    class Counted(ctnetlink.Layout):
+        def __init__(self, message: bytes) -> None:
+            learnt.append(message)
+            super().__init__(message)
+
+    monkeypatch.setattr(ctnetlink, "Layout", Counted)
+    buffers = []
+    for entry in messages("closing", each=2000):
+        context = struct.pack("=HH", 4 + 4 * (len(buffers) % 90 + 1), 19) + b"x" * (4 * (len(buffers) % 90 + 1))
+        buffers.append(struct.pack("=I", len(entry) + len(context)) + entry[4:] + context)
+    _, table = read(*(b"".join(buffers[at : at + 100]) for at in range(0, len(buffers), 100)), DONE)
+    assert (table["read"], len(learnt)) == (2000, 90)
+
+
 def test_an_entry_picked_up_from_the_servers_side_is_turned_round() -> None:
     group = {"source": "10.244.1.21", "to": "10.244.1.11", "port": 41000, "answered": False, "state": "FIN_WAIT"}
     entry = bytearray(message({**group, "count": 1}, 7056, random.Random(1)))  # source port 8080

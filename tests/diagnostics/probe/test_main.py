@@ -95,7 +95,8 @@ def test_it_runs_without_the_rest_of_the_project_and_without_site_packages(tmp_p
     (tmp_path / "diagnostics" / "__init__.py").write_text("")
     for source in (ROOT / "diagnostics" / "probe").glob("*.py"):
         (probe / source.name).write_bytes(source.read_bytes())
-    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from diagnostics.probe.__main__ import main; main(['look'])"
+    ready = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    program = f"{ready}; from diagnostics.probe.__main__ import main; main(['look'])"
     argv = [sys.executable, "-I", "-S", "-c", program]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,13 +105,39 @@ def test_a_state_that_this_program_does_not_know_is_none() -> None:
     assert Entry(protocol=6, state=200).state_name() == "NONE"
 
 
-@given(st.dictionaries(st.integers(0, 2**32 - 1), st.integers(1, 10**6), max_size=50), st.integers(1, 500_000))
+def ages_of(left: dict[int, int], timeout: int) -> dict[str, Any]:
+    counted = Tally({"tcp_time_wait": timeout})
+    for remaining, count in left.items():
+        counted.age(entry(1), remaining, count)
+    section: dict[str, Any] = counted.section()["ages"]["TIME_WAIT"]
+    return section
+
+
+@given(
+    st.dictionaries(st.integers(0, 2**32 - 1), st.integers(1, 10**6), min_size=1, max_size=50), st.integers(1, 500_000)
+)
 def test_a_histogram_loses_nobody(left: dict[int, int], timeout: int) -> None:
-    found = tally.histogram(left, timeout)
+    found = ages_of(left, timeout)
     assert sum(found["counts"]) == sum(left.values())
     assert len(found["counts"]) * found["bucket_seconds"] >= timeout
 
 
 def test_a_steady_rate_of_closing_shows_as_even_ages() -> None:
-    found = tally.histogram(dict.fromkeys(range(120), 73), 120)
+    found = ages_of(dict.fromkeys(range(120), 73), 120)
     assert found == {"timeout": 120, "bucket_seconds": 10, "counts": [730] * 12}
+
+
+def test_a_table_of_nothing_but_different_details_is_counted_in_bounded_memory() -> None:
+    counted = Tally({"tcp_time_wait": 120, "tcp_established": 432_000})
+    draw = random.Random(5)
+    for number in range(150_000):
+        loud = number % 10 == 0
+        one = entry(1 if loud else 1000 + draw.randrange(4000), destination=draw.randrange(2**32), state=3)
+        counted.count(one, 1)
+        counted.age(one, draw.randrange(432_000), 1)
+        counted.read += 1
+    assert sum(source.details() for source in counted._sources.values()) <= tally.MOST_DETAILS + 2
+    loudest = counted.section()["sources"][0]
+    assert (loudest["address"], loudest["entries"]) == ("0.0.0.1", 15_000)
+    assert sum(loudest["ages"]["ESTABLISHED"]["counts"]) == 15_000
+    assert loudest["targets_distinct"] >= 14_990
