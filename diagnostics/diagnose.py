@@ -34,8 +34,8 @@ class Plan:
     """What to look at, and by which ways.
 
     ``transports`` are the rungs in their order; ``view`` asks the cluster about the node and about the addresses that
-    the table names, and is None where there is no cluster; ``first`` hears the diagnosis that follows from the first
-    report alone, while the rest is awaited.
+    the table names, and is None, or says None, where there is no cluster; ``first`` hears the diagnosis that follows
+    from the first report alone, while the rest is awaited.
     """
 
     target: str
@@ -43,7 +43,7 @@ class Plan:
     cluster: str
     transports: tuple[Transport, ...]
     order: Order
-    view: Callable[[tuple[str, ...]], ClusterView] | None = None
+    view: Callable[[tuple[str, ...]], ClusterView | None] | None = None
     record_to: Path | None = None
     overlap_seconds: float = OVERLAP_SECONDS
     first: Callable[[Diagnosis], None] | None = None
@@ -97,7 +97,8 @@ def _attribution(plan: Plan, seen: Snapshot, view: ClusterView | None) -> Attrib
     usage = seen.usage.value if isinstance(seen.usage, Known) else None
     entries = usage.entries if usage else seen.table.value.read
     owners = seen.owners.value if isinstance(seen.owners, Known) else None
-    node, now = plan.node, seen.node.time
+    kube_node = view.node.value if view is not None and isinstance(view.node, Known) else None
+    node, now = kube_node.name if kube_node is not None else plan.node, seen.node.time
     return attribute(seen.table.value, entries, view, seen.node.addresses, node=node, now=now, owners=owners)
 
 

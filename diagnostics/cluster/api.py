@@ -141,6 +141,10 @@ class KubeApi:
         """All Services."""
         return list(self._items("/api/v1/services", "list the Services", [_FROM_CACHE]))
 
+    def api_service(self) -> Json:
+        """The Service default/kubernetes: where pods reach the API server."""
+        return self._get("/api/v1/namespaces/default/services/kubernetes", "read the API Service")
+
     def api_endpoints(self) -> Json:
         """The Endpoints of the Service default/kubernetes: where the API server really listens."""
         return self._get("/api/v1/namespaces/default/endpoints/kubernetes", "read the API Service's endpoints")

@@ -31,13 +31,13 @@ class Connection:
 
 def from_kubeconfig(path: str | None, context: str | None) -> Connection:
     """The cluster of a kubeconfig's context: the file named, $KUBECONFIG or ~/.kube/config; its current context."""
+    files = path or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    _must_exist(files)
     from kubernetes.client import Configuration  # noqa: PLC0415 - 0.4 s and 40 MB, only for those who need it
     from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415 - the same
     from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger  # noqa: PLC0415 - the same
     from yaml import YAMLError  # noqa: PLC0415 - the same
 
-    files = path or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    _must_exist(files)
     configuration = Configuration()
     try:
         merger = KubeConfigMerger(files)  # type: ignore[no-untyped-call]  # the client has no types here

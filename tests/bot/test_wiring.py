@@ -8,9 +8,10 @@ import pytest
 
 from bot import wiring
 from bot.config import LookSettings, Settings
-from bot.wiring import Options, Target, plan, understood
+from bot.wiring import Options, plan
+from bot.wiring.target import Target, Via, understood
 from diagnostics import recording
-from diagnostics.errors import ConfigurationError, SshError, TargetError
+from diagnostics.errors import ConfigurationError, LookError, SshError, TargetError
 from diagnostics.model import Way
 from tests.diagnostics.test_recording import VIEW
 from tests.diagnostics.test_snapshot import LOOK, WATCH
@@ -84,7 +85,7 @@ def test_a_folder_with_a_recording_is_one_whatever_its_name(tmp_path: Path, monk
         pytest.param("ssh://host/path", "auto", "is not understood as ssh://", id="a path"),
     ],
 )
-def test_what_is_no_target_is_refused_with_a_sentence(text: str, via: wiring.Via, says: str) -> None:
+def test_what_is_no_target_is_refused_with_a_sentence(text: str, via: Via, says: str) -> None:
     with pytest.raises(TargetError, match=says):
         plan(text, settings(clusters=PROD), Options(via=via))
 
@@ -101,7 +102,7 @@ def test_a_node_is_looked_at_through_a_pod_then_ssh(kubeconfig: Path) -> None:
 
 
 @pytest.mark.parametrize("via", ["pod", "ssh", "local"])
-def test_one_way_can_be_asked_for(kubeconfig: Path, via: wiring.Via) -> None:
+def test_one_way_can_be_asked_for(kubeconfig: Path, via: Via) -> None:
     found = plan("node-7", Settings(), Options(via=via, kubeconfig=kubeconfig))
     assert [transport.rung for transport in found.transports] == [via]
 
@@ -146,21 +147,6 @@ def test_a_recording_is_replayed_with_what_the_cluster_knew(tmp_path: Path) -> N
     assert found.view(()) == VIEW
 
 
-@pytest.mark.parametrize(
-    ("endpoints", "address"),
-    [
-        pytest.param(
-            {"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 6443}]}]}, ("10.0.0.1", 6443), id="one"
-        ),
-        pytest.param({"subsets": None}, None, id="null"),
-        pytest.param({"subsets": [{"addresses": [{"ip": 1}], "ports": [{"port": "x"}]}]}, None, id="odd"),
-        pytest.param([], None, id="another kind"),
-    ],
-)
-def test_the_api_servers_address_is_its_first_endpoint(endpoints: Any, address: tuple[str, int] | None) -> None:
-    assert wiring._first_address(endpoints) == address
-
-
 def test_ssh_goes_to_the_configured_host_of_a_node(kubeconfig: Path, tmp_path: Path) -> None:
     """The host's own user and port win; nobody is asked for its address. Nobody listens on port 1."""
     key = tmp_path / "key"
@@ -179,6 +165,48 @@ def test_known_hosts_are_the_users_own_unless_configured(tmp_path: Path, monkeyp
     assert wiring._ssh_settings(Settings()).known_hosts == (own,)  # so that its absence is what is told
     (tmp_path / "other").touch()
     assert wiring._ssh_settings(Settings()).known_hosts == (tmp_path / "other",)
+
+
+@pytest.fixture
+def no_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+
+
+@pytest.mark.usefixtures("no_kubeconfig")
+def test_without_a_kubeconfig_a_node_with_a_configured_host_is_reached_by_ssh_and_the_pod_says_why() -> None:
+    found = plan("node-7", settings(ssh={"hosts": {"node-7": "127.0.0.1:1"}}), Options())
+    assert [transport.rung for transport in found.transports] == ["pod", "ssh"]
+    assert (found.node, found.cluster, found.view) == ("node-7", "", None)
+    with pytest.raises(LookError, match=r"Not tried\. There is no kubeconfig at"):
+        found.transports[0].look(found.order, lambda _: None)
+
+
+@pytest.mark.usefixtures("no_kubeconfig")
+@pytest.mark.parametrize("via", ["ssh", "local"])
+def test_without_a_kubeconfig_a_way_that_needs_none_can_be_asked_for(via: Via) -> None:
+    assert [transport.rung for transport in plan("node-7", Settings(), Options(via=via)).transports] == [via]
+
+
+@pytest.mark.usefixtures("no_kubeconfig")
+@pytest.mark.parametrize(
+    ("via", "hosts"),
+    [
+        pytest.param("auto", {}, id="no host is configured"),
+        pytest.param("pod", {"node-7": "127.0.0.1:1"}, id="a pod is asked for"),
+    ],
+)
+def test_without_a_kubeconfig_and_another_way_it_is_the_kubeconfig_that_is_asked_for(
+    via: Via, hosts: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError, match="There is no kubeconfig at"):
+        plan("node-7", settings(ssh={"hosts": hosts}), Options(via=via))
+
+
+@pytest.mark.parametrize("target", ["node-7", "ssh://127.0.0.1:1"])
+def test_a_kubeconfig_that_was_named_must_be_there_whatever_else_would_work(tmp_path: Path, target: str) -> None:
+    known = settings(ssh={"hosts": {"node-7": "127.0.0.1:1"}})
+    with pytest.raises(ConfigurationError):
+        plan(target, known, Options(via="ssh", kubeconfig=tmp_path / "none"))
 
 
 def test_limits_of_a_look_are_checked() -> None:
