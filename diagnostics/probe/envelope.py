@@ -4,8 +4,7 @@
 
 A container's termination message holds 4096 bytes, of which the kubelet keeps the end, and a runtime may put words
 around it: so the envelope says itself where it begins, how long it is, and whether it is whole. It is never used in
-part. This is the only file of the probe that the rest of the project imports; it must not know what a report means
-beyond the ranks below.
+part. The transports import it too. It must not know what a report means beyond the ranks below.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ _ENVELOPE = re.compile(MARK + r":(\d{1,8}):([0-9a-f]{8}):([A-Za-z0-9+/=]*)")
 # What goes first when the budget is short: (path to a list, entries always kept). A list is cut from its end, which is
 # where the least important entries are, and what was cut is counted in "left_out". None: all or nothing.
 _CUTS: Tuple[Tuple[Path, Optional[int]], ...] = (
+    (("counters", "*", "per_cpu"), 0),  # on a machine of many CPUs larger than all the rest
     (("settings",), 0),
     (("table", "sources", "*", "ages"), 0),
     (("table", "sources"), 30),
@@ -139,10 +139,9 @@ def _longest(report: Report, path: Path) -> int:
     return max([len(holder[key]) for holder, key in _places(report, path)] + [0])
 
 
-def _cut(report: Report, path: Path, keep: int | None) -> Report:
-    """A copy of the report in which what lies at ``path`` has at most ``keep`` entries, the rest counted."""
-    if keep is None:
-        keep = 0
+def _cut(report: Report, path: Path, most: int | None) -> Report:
+    """A copy of the report in which what lies at ``path`` has at most ``most`` entries, the rest counted."""
+    keep = most or 0
     cut: Report = json.loads(json.dumps(report))
     dropped = 0
     for holder, key in _places(cut, path):

@@ -114,11 +114,12 @@ def test_security_contexts_of_many_lengths_are_read_in_one_go_each(monkeypatch: 
             super().__init__(message)
 
     monkeypatch.setattr(ctnetlink, "Layout", Counted)
-    buffers = []
-    for entry in messages("closing", each=2000):
-        context = struct.pack("=HH", 4 + 4 * (len(buffers) % 90 + 1), 19) + b"x" * (4 * (len(buffers) % 90 + 1))
-        buffers.append(struct.pack("=I", len(entry) + len(context)) + entry[4:] + context)
-    _, table = read(*(b"".join(buffers[at : at + 100]) for at in range(0, len(buffers), 100)), DONE)
+    entries: list[bytes] = []
+    for number, entry in enumerate(messages("closing", each=2000)):
+        context = b"x" * 4 * (number % 90 + 1)
+        longer = entry[4:8] + struct.pack("=I", 1) + entry[12:] + struct.pack("=HH", 4 + len(context), 19) + context
+        entries.append(struct.pack("=I", 4 + len(longer)) + longer)
+    _, table = read(*(b"".join(entries[at : at + 100]) for at in range(0, len(entries), 100)), DONE)
     assert (table["read"], len(learnt)) == (2000, 90)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import random
 import zlib
 from typing import Any
 
@@ -111,6 +112,52 @@ def test_what_is_left_out_is_counted() -> None:
     told = envelope.unpack(envelope.pack(whole, 4096).decode())
     assert told["left_out"]["table.sources"] == 500 - len(told["table"]["sources"])
     assert len(told["table"]["sources"]) >= 30
+
+
+def test_a_machine_of_many_cpus_tells_its_table_and_its_counters_all_the_same() -> None:
+    draw = random.Random(1)
+    per_cpu = {name: [draw.randrange(2**32) for _ in range(512)] for name in ("drop", "early_drop")}
+    counters = [{"at": at, "drop": 7, "early_drop": 2, "per_cpu": per_cpu} for at in (1.0, 1.5)]
+    told = envelope.unpack(envelope.pack(report(20, counters=counters), 4096).decode())
+    assert told["table"] == report(20)["table"]
+    assert told["counters"] == [{"at": at, "drop": 7, "early_drop": 2} for at in (1.0, 1.5)]
+    assert told["left_out"] == {"counters.per_cpu": 4}
+
+
+def pathological(draw: random.Random) -> dict[str, Any]:
+    """The longest of everything that a stage may tell at once."""
+    sources: list[dict[str, Any]] = []
+    for number in range(500):
+        address = ":".join(f"{draw.randrange(65536):x}" for _ in range(8))
+        targets = [["tcp", f"2001:db8::{draw.randrange(65536):x}", draw.randrange(65536), 9] for _ in range(3)]
+        states = {f"STATE_{n}": draw.randrange(9000) for n in range(9)}
+        sources.append({"address": address, "entries": 9000 - number, "states": states, "targets": targets})
+    rows = [[f"p{n}", f"2001:db8::{draw.randrange(65536):x}", n, draw.randrange(999)] for n in range(40)]
+    processes = [
+        {"process": "処理\x1b" + chr(draw.randrange(0x4E00, 0x9000)) * 15, "pid": n, "sockets": n} for n in range(30)
+    ]
+    reason = lambda: "".join(chr(draw.randrange(33, 0x2FFF)) for _ in range(200))  # noqa: E731 - one line says it
+    whole = report(0, unknown={f"section.{n}": reason() for n in range(40)})
+    whole["node"] = {"name": reason()[:64], "kernel": reason()[:64], "addresses": [reason()[:45] for _ in range(64)]}
+    whole["counters"] = [{"at": float(n), "drop": draw.randrange(2**32)} for n in range(3)]
+    whole["kernel_log"] = {"lines": [{"at": 1.0, "netns": None, "text": reason()} for _ in range(5)], "table_full": 9}
+    whole["owners"] = {"sockets": processes, "namespaces": processes}
+    table = {"read": sum(one["entries"] for one in sources), "sources": sources, "sources_other": 0}
+    whole["table"] = {**table, "destinations": rows, "backends": rows, "rows": [reason()] * 3}
+    return whole
+
+
+@pytest.mark.parametrize("budget", [600, 1000, 4096, 65536])
+def test_the_longest_of_everything_is_within_the_budget_and_still_adds_up(budget: int) -> None:
+    whole = pathological(random.Random(budget))
+    sealed = envelope.pack(whole, budget)
+    assert len(sealed) <= budget
+    told = envelope.unpack(sealed.decode())
+    assert told["usage"] == whole["usage"]
+    table = told.get("table", {"sources": [], "sources_other": whole["table"]["read"]})
+    assert sum(one["entries"] for one in table["sources"]) + table["sources_other"] == whole["table"]["read"]
+    if budget >= 1000:
+        assert told["counters"] == whole["counters"]
 
 
 def test_a_larger_budget_never_tells_less() -> None:
