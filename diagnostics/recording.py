@@ -84,6 +84,8 @@ def write(  # noqa: PLR0913 - the parts of a recording, by keyword
         _write_json(directory / _MANIFEST, _adapter(_Manifest).dump_python(manifest, mode="json"))
     except OSError as error:
         raise RecordingError(f"The recording cannot be written to {directory} ({error.strerror}).") from error
+    except RecursionError as error:
+        raise RecordingError("The node's answer is nested without end, so it cannot be recorded.") from error
 
 
 def read(directory: Path) -> Recording:

@@ -160,3 +160,11 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordingError, match="cannot be written to"):
         written(tmp_path / "file" / "below")
+
+
+def test_an_answer_nested_without_end_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    inner: list[Any] = []
+    for _ in range(5000):
+        inner = [inner]
+    with pytest.raises(RecordingError, match="nested without end"):
+        written(tmp_path, reports=[{"stage": "look", "usage": inner}])

@@ -166,3 +166,27 @@ def test_no_single_changed_value_crashes_it(data: st.DataObject) -> None:
 
     seen = snapshot([change(LOOK), change(WATCH)])
     rates(seen)
+
+
+def nested(levels: int, key: str) -> dict[str, Any]:
+    """As deep as JSON from a foreign machine can be: deeper than this program's own stack goes."""
+    inner: dict[str, Any] = {}
+    for _ in range(levels):
+        inner = {key: [inner]}
+    return inner
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param({"table": nested(5000, "sources")}, id="sources within sources"),
+        pytest.param({"owners": nested(5000, "sockets")}, id="sockets within sockets"),
+        pytest.param({"unknown": {"table": nested(5000, "why")}}, id="a reason that is no text"),
+        pytest.param({"stage": nested(5000, "stage"), "usage": None, "table": None}, id="a stage that is no text"),
+        pytest.param({"lookalikes": {"softnet": nested(5000, "dropped")}}, id="counters within counters"),
+    ],
+)
+def test_what_is_nested_without_end_is_unknown(report: dict[str, Any]) -> None:
+    seen = snapshot([report])
+    assert isinstance(seen.table, Unknown)
+    assert seen.stages in ((), ("",))

@@ -124,6 +124,10 @@ def test_a_machine_of_many_cpus_tells_its_table_and_its_counters_all_the_same() 
     assert told["left_out"] == {"counters.per_cpu": 4}
 
 
+def reason(draw: random.Random) -> str:
+    return "".join(chr(draw.randrange(33, 0x2FFF)) for _ in range(200))
+
+
 def pathological(draw: random.Random) -> dict[str, Any]:
     """The longest of everything that a stage may tell at once."""
     sources: list[dict[str, Any]] = []
@@ -136,14 +140,20 @@ def pathological(draw: random.Random) -> dict[str, Any]:
     processes = [
         {"process": "処理\x1b" + chr(draw.randrange(0x4E00, 0x9000)) * 15, "pid": n, "sockets": n} for n in range(30)
     ]
-    reason = lambda: "".join(chr(draw.randrange(33, 0x2FFF)) for _ in range(200))  # noqa: E731 - one line says it
-    whole = report(0, unknown={f"section.{n}": reason() for n in range(40)})
-    whole["node"] = {"name": reason()[:64], "kernel": reason()[:64], "addresses": [reason()[:45] for _ in range(64)]}
+    whole = report(0, unknown={f"section.{n}": reason(draw) for n in range(40)})
+    whole["node"] = {
+        "name": reason(draw)[:64],
+        "kernel": reason(draw)[:64],
+        "addresses": [reason(draw)[:45] for _ in range(64)],
+    }
     whole["counters"] = [{"at": float(n), "drop": draw.randrange(2**32)} for n in range(3)]
-    whole["kernel_log"] = {"lines": [{"at": 1.0, "netns": None, "text": reason()} for _ in range(5)], "table_full": 9}
+    whole["kernel_log"] = {
+        "lines": [{"at": 1.0, "netns": None, "text": reason(draw)} for _ in range(5)],
+        "table_full": 9,
+    }
     whole["owners"] = {"sockets": processes, "namespaces": processes}
     table = {"read": sum(one["entries"] for one in sources), "sources": sources, "sources_other": 0}
-    whole["table"] = {**table, "destinations": rows, "backends": rows, "rows": [reason()] * 3}
+    whole["table"] = {**table, "destinations": rows, "backends": rows, "rows": [reason(draw)] * 3}
     return whole
 
 

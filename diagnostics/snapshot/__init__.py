@@ -7,173 +7,16 @@ that is wrong becomes Unknown with its reason, and no other section suffers. Wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import ValidationError
 
 from diagnostics import model
 from diagnostics.model import Known, Reading, Unknown
-
-Count = Annotated[int, Field(ge=0, le=2**63)]
-Seconds = Annotated[FiniteFloat, Field(ge=0, le=1e12)]
-Text = Annotated[str, Field(max_length=1024)]
-Name = Annotated[str, Field(max_length=80)]
-Counts = Annotated[dict[Name, Count], Field(max_length=300)]
-TargetRow = tuple[Name, Name, Annotated[int, Field(ge=0, le=65535)], Count]
+from diagnostics.snapshot import shapes
 
 T = TypeVar("T")
 NO_ANSWER = "the probe did not tell"
-
-
-class _Section(BaseModel):
-    """A part of a report: types are exact, what newer probes add is ignored."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class _Node(_Section):
-    name: Name = ""
-    kernel: Name = ""
-    boot_id: Name = ""
-    uptime: Seconds = 0.0
-    time: Seconds = 0.0
-    cpus: Count = 0
-    netns: Count | None = None
-    init_netns: bool | None = None
-    addresses: Annotated[list[Name], Field(max_length=300)] = []
-    gateway: Name | None = None
-
-
-class _Usage(_Section):
-    entries: Count
-    limit: Count
-    buckets: Count | None = None
-    entry_bytes: Count | None = None
-    memory_total: Count | None = None
-    memory_available: Count | None = None
-
-
-class _LogLine(_Section):
-    at: Seconds
-    text: Text
-    netns: Count | None = None
-
-
-class _KernelLog(_Section):
-    lines: Annotated[list[_LogLine], Field(max_length=100)] = []
-    table_full: Count
-    other_netns: Count = 0
-    suppressed: Count = 0
-    last_at: Seconds | None = None
-    first_at: Seconds | None = None
-    related: Counts = {}
-
-
-class _Ages(_Section):
-    timeout: Annotated[int, Field(ge=1, le=2**32)]
-    bucket_seconds: Annotated[FiniteFloat, Field(gt=0, le=1e9)]
-    counts: Annotated[list[Count], Field(max_length=500)]
-
-
-class _Source(_Section):
-    address: Name
-    entries: Count
-    states: Counts = {}
-    unreplied: Count = 0
-    assured: Count = 0
-    nat: Count = 0
-    targets: Annotated[list[TargetRow], Field(max_length=100)] = []
-    targets_distinct: Count = 0
-    ages: dict[Name, _Ages] = {}
-
-
-class _Table(_Section):
-    via: Name
-    mode: Name
-    read: Count
-    whole: bool
-    seconds: Seconds = 0.0
-    unparsed: Count = 0
-    protocols: Counts = {}
-    families: Counts = {}
-    states: Counts = {}
-    zones: Counts = {}
-    unreplied: Count = 0
-    assured: Count = 0
-    dnat: Count = 0
-    snat: Count = 0
-    offload: Count = 0
-    sources: Annotated[list[_Source], Field(max_length=2000)] = []
-    sources_distinct: Count = 0
-    sources_other: Count = 0
-    destinations: Annotated[list[TargetRow], Field(max_length=500)] = []
-    destinations_distinct: Count = 0
-    destinations_other: Count = 0
-    backends: Annotated[list[TargetRow], Field(max_length=500)] = []
-    backends_distinct: Count = 0
-    backends_other: Count = 0
-    ages: dict[Name, _Ages] = {}
-    rows: Annotated[list[Text], Field(max_length=50)] = []
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> _Table:
-        listed = sum(source.entries for source in self.sources) + self.sources_other
-        if listed != self.read:
-            raise ValueError(f"the sources' entries sum to {listed}, not to the {self.read} read")
-        for source in self.sources:
-            if sum(source.states.values()) > source.entries or max(source.unreplied, source.assured) > source.entries:
-                raise ValueError(f"{source.address} has more states than entries")
-        return self
-
-
-class _Ping(_Section):
-    address: Name
-    what: Text = ""
-    sent: Count
-    answered: Count
-    seconds: Annotated[list[Seconds], Field(max_length=500)] = []
-    failed: Counts = {}
-
-
-class _Connects(_Section):
-    address: Name
-    port: Annotated[int, Field(ge=0, le=65535)]
-    what: Text = ""
-    attempts: Count
-    connected: Count
-    seconds: Annotated[list[Seconds], Field(max_length=500)] = []
-    failed: Counts = {}
-    retransmitted: Count = 0
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> _Connects:
-        if self.connected > self.attempts:
-            raise ValueError("more connections than attempts")
-        return self
-
-
-class _SocketOwner(_Section):
-    process: Name
-    pid: Count
-    pod_uid: Name | None = None
-    container_id: Text | None = None
-    sockets: Count
-    states: Counts = {}
-    targets: Annotated[list[TargetRow], Field(max_length=100)] = []
-
-
-class _OtherNamespace(_Section):
-    netns: Count
-    entries: Count
-    pod_uid: Name | None = None
-    process: Name = ""
-    drop: Count | None = None
-
-
-class _Owners(_Section):
-    sockets: Annotated[list[_SocketOwner], Field(max_length=1000)] = []
-    sockets_other: Count = 0
-    namespaces: Annotated[list[_OtherNamespace], Field(max_length=1000)] = []
 
 
 def snapshot(reports: Sequence[Mapping[str, Any]]) -> model.Snapshot:
@@ -183,21 +26,26 @@ def snapshot(reports: Sequence[Mapping[str, Any]]) -> model.Snapshot:
     """
     return model.Snapshot(
         node=_known_or(_section(reports, "node", _node), model.NodeFacts(name="")),
-        stages=tuple(str(report.get("stage", ""))[:20] for report in reports if len(report) > 2),
-        usage=_section(reports, "usage", lambda raw: _as(model.Usage, _Usage, raw)),
+        stages=tuple(_stage(report) for report in reports if len(report) > 2),
+        usage=_section(reports, "usage", lambda raw: _as(model.Usage, shapes.Usage, raw)),
         timeouts=_section(reports, "timeouts", _counts),
         settings=_section(reports, "settings", _counts),
         counters=_counters(reports),
         kernel_log=_section(reports, "kernel_log", _kernel_log),
         table=_section(reports, "table", _table),
-        ping=_part(reports, "ping", lambda raw: _as(model.Ping, _Ping, raw)),
-        connects=_part(reports, "connect", lambda raw: _as(model.Connects, _Connects, raw)),
+        ping=_part(reports, "ping", lambda raw: _as(model.Ping, shapes.Ping, raw)),
+        connects=_part(reports, "connect", lambda raw: _as(model.Connects, shapes.Connects, raw)),
         other_counters=_section(reports, "lookalikes", _other_counters),
         owners=_section(reports, "owners", _owners),
         unknown=_reasons(reports),
         left_out=_left_out(reports),
         partial=any(report.get("partial") is True for report in reports),
     )
+
+
+def _stage(report: Mapping[str, Any]) -> str:
+    stage = report.get("stage")
+    return stage[:20] if isinstance(stage, str) else ""
 
 
 def rates(snapshot: model.Snapshot) -> Reading[model.Rates]:
@@ -276,7 +124,8 @@ def _reasons(reports: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     for report in reports:
         reasons = report.get("unknown")
         if isinstance(reasons, Mapping):
-            found.update({str(key)[:80]: str(why)[:1024] for key, why in list(reasons.items())[:100]})
+            texts = [(key, why) for key, why in list(reasons.items())[:100] if isinstance(why, str)]
+            found.update({str(key)[:80]: why[:1024] for key, why in texts})
     return found
 
 
@@ -302,14 +151,14 @@ def _known_or(reading: Reading[T], otherwise: T) -> T:
     return reading.value if isinstance(reading, Known) else otherwise
 
 
-def _as(kind: type[T], section: type[_Section], raw: Any) -> T:
+def _as(kind: type[T], section: type[shapes.Section], raw: Any) -> T:
     """A flat section as a value of the model: the names are the same."""
     fields = dict(section.model_validate(raw))
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
 def _node(raw: Any) -> model.NodeFacts:
-    return _as(model.NodeFacts, _Node, raw)
+    return _as(model.NodeFacts, shapes.Node, raw)
 
 
 def _counts(raw: Any) -> dict[str, int]:
@@ -340,12 +189,12 @@ def _counters(reports: Sequence[Mapping[str, Any]]) -> Reading[tuple[model.Count
 
 
 def _kernel_log(raw: Any) -> model.KernelLog:
-    log = _KernelLog.model_validate(raw)
+    log = shapes.KernelLog.model_validate(raw)
     lines = tuple(model.LogLine(at=line.at, text=line.text, netns=line.netns) for line in log.lines)
     return model.KernelLog(**{**dict(log), "lines": lines})
 
 
-def _ages(ages: Mapping[str, _Ages]) -> dict[str, model.Ages]:
+def _ages(ages: Mapping[str, shapes.Ages]) -> dict[str, model.Ages]:
     return {
         state: model.Ages(timeout=age.timeout, bucket_seconds=age.bucket_seconds, counts=tuple(age.counts))
         for state, age in ages.items()
@@ -357,7 +206,7 @@ def _targets(rows: Sequence[tuple[str, str, int, int]]) -> tuple[model.Target, .
 
 
 def _table(raw: Any) -> model.Table:
-    table = _Table.model_validate(_with_tuples(raw))
+    table = shapes.Table.model_validate(_with_tuples_below(raw, "sources"))
     sources = tuple(
         model.Source(**{**dict(source), "targets": _targets(source.targets), "ages": _ages(source.ages)})
         for source in table.sources
@@ -376,10 +225,15 @@ def _with_tuples(raw: Any) -> Any:
         for name in ("destinations", "backends", "targets")
         if isinstance(raw.get(name), list)
     }
-    for name in ("sources", "sockets"):
-        if isinstance(raw.get(name), list):
-            rows[name] = [_with_tuples(one) for one in raw[name]]
     return {**raw, **rows}
+
+
+def _with_tuples_below(raw: Any, name: str) -> Any:
+    """The same for each element of a list too. One level and no more: a host may nest them until Python gives up."""
+    raw = _with_tuples(raw)
+    if not isinstance(raw, Mapping) or not isinstance(raw.get(name), list):
+        return raw
+    return {**raw, name: [_with_tuples(one) for one in raw[name]]}
 
 
 def _other_counters(raw: Any) -> model.OtherCounters:
@@ -407,7 +261,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _owners(raw: Any) -> model.Owners:
-    owners = _Owners.model_validate(_with_tuples(raw))
+    owners = shapes.Owners.model_validate(_with_tuples_below(raw, "sockets"))
     return model.Owners(
         sockets=tuple(
             model.SocketOwner(**{**dict(owner), "targets": _targets(owner.targets)}) for owner in owners.sockets
