@@ -28,7 +28,9 @@ from diagnostics.model import (
     VerdictKind,
     Way,
 )
-from diagnostics.runbook.words import LONGEST_FOREIGN_TEXT, count, listed, percent, points, span, visible
+from diagnostics.runbook import measures
+from diagnostics.runbook.triggers import OUTSIDE
+from diagnostics.runbook.words import LONGEST_FOREIGN_TEXT, count, filled, listed, percent, points, span, visible
 
 SCHEMA = "conntrack-diagnosis/1"
 RUNGS = {"pod": "debug pod", "ssh": "SSH", "local": "this machine", "replay": "recording"}
@@ -51,8 +53,8 @@ BRACKETS = re.compile(r"(?P<says>.*\S) \((?P<numbers>[^()]*)\)\.?", re.DOTALL)
 class Report:
     """What is said about a node, in the order it is read. Empty text: there is nothing to say there.
 
-    ``who`` names who holds the table, ``first`` is the thing to do first and ``first_commands`` how; ``gaps`` are what
-    was not read or not listed; ``looked`` says which way the answer came.
+    ``who`` names who holds the table, ``first`` is the thing to do first and ``first_commands`` how; ``remedies`` are
+    what helps, now and for good; ``gaps`` are what was not read or not listed; ``looked`` says which way it came.
     """
 
     kind: VerdictKind
@@ -61,6 +63,7 @@ class Report:
     who: str
     first: str
     first_commands: tuple[str, ...]
+    remedies: tuple[Remedy, ...]
     steps: tuple[Finding, ...]
     lookalikes: tuple[Lookalike, ...]
     gaps: tuple[str, ...]
@@ -75,7 +78,8 @@ class Report:
 def report(diagnosis: Diagnosis) -> Report:
     """The words for a diagnosis."""
     headline, numbers = _headline(diagnosis)
-    first = next((remedy for remedy in diagnosis.remedies if remedy.when == "now"), None)
+    remedies = tuple(remedy for remedy in diagnosis.remedies if remedy.when != "never")
+    first = next((remedy for remedy in remedies if remedy.when == "now"), None)
     return Report(
         kind=diagnosis.verdict.kind,
         headline=headline,
@@ -83,6 +87,7 @@ def report(diagnosis: Diagnosis) -> Report:
         who=_who(diagnosis),
         first=visible_lines(first.says) if first else "",
         first_commands=first.commands if first else (),
+        remedies=remedies,
         steps=diagnosis.findings,
         lookalikes=diagnosis.lookalikes,
         gaps=_gaps(diagnosis),
@@ -120,7 +125,7 @@ def _numbers(diagnosis: Diagnosis) -> tuple[str, ...]:
     said = []
     if isinstance(diagnosis.usage, Known):
         usage = diagnosis.usage.value
-        said.append(f"{count(usage.entries)} of {count(usage.limit)} entries")
+        said.append(filled(usage.entries, usage.limit))
     if isinstance(diagnosis.rates, Known) and diagnosis.rates.value.drops is not None:
         said.append(f"{count(diagnosis.rates.value.drops)} packets dropped in {span(diagnosis.rates.value.seconds)}")
     connects = diagnosis.snapshot.connects if diagnosis.snapshot else None
@@ -142,10 +147,16 @@ def _who(diagnosis: Diagnosis) -> str:
     trigger = diagnosis.triggers[0] if diagnosis.triggers and diagnosis.triggers[0].score >= EXPLAINS else None
     target = _target(diagnosis, suspect)
     what = [TRIGGERS.get(trigger.name, trigger.name)] if trigger else []
+    if trigger and trigger.name == "aggressive_retries" and _never_answers(suspect):
+        target = f"{target.removeprefix(OUTSIDE)}, an address that never answers" if target else ""
     what += [f"most to {target}"] if target else []
     note = f" ({visible(suspect.note)})" if suspect.note else ""
     with_what = f": {', '.join(what)}" if what else ""
     return f"{who(suspect)} holds {_held(suspect)}{with_what}{note}"
+
+
+def _never_answers(suspect: Suspect) -> bool:
+    return suspect.source is not None and measures.never_answers(suspect.source.unreplied, suspect.source.entries)
 
 
 def who(suspect: Suspect) -> str:
@@ -191,7 +202,9 @@ def _gaps(diagnosis: Diagnosis) -> tuple[str, ...]:
     snapshot = diagnosis.snapshot
     if snapshot is None:
         return ()
-    said = [f"{visible(what)} was not read: {visible(why)}" for what, why in sorted(snapshot.unknown.items())]
+    not_missed = {f"reach.{finding.step}" for finding in diagnosis.findings if finding.status is Status.SKIPPED}
+    unknown = sorted((what, why) for what, why in snapshot.unknown.items() if what not in not_missed)
+    said = [f"{visible(what)} was not read: {visible(why)}" for what, why in unknown]
     left_out = [f"{count(number)} {visible(what)}" for what, number in sorted(snapshot.left_out.items()) if number]
     said += [f"left out to keep the answer small: {listed(left_out)}"] if left_out else []
     return (*said, *(["the look was cut short by its deadline"] if snapshot.partial else []))
@@ -212,7 +225,7 @@ def so_far(diagnosis: Diagnosis) -> str:
     said = []
     if isinstance(diagnosis.usage, Known):
         usage = diagnosis.usage.value
-        said.append(f"{count(usage.entries)} of {count(usage.limit)} entries")
+        said.append(filled(usage.entries, usage.limit))
     if diagnosis.suspects:
         first = diagnosis.suspects[0]
         said.append(f"{who(first)} holds {percent(first.share)}")

@@ -54,49 +54,83 @@ class _Page:
 
     def report(self, report: Report) -> None:
         """The whole page: the answer, the steps, what else was looked at, and the answer again where it is far away."""
-        self._head(report, with_commands=True)
+        self._answer(report, in_full=True)
         shown = [step for step in report.steps if self._is_shown(step, report)]
         for number, step in enumerate(report.steps, 1):
             if step in shown:
                 self._gap()
-                self._step(number, step)
+                self._step(number, step, report)
         self._gap()
         self._foot(report, [step for step in report.steps if step not in shown])
         if len(shown) > STEPS_THAT_SCROLL:
             self._gap()
-            self._head(report, with_commands=False)
+            self._answer(report)
 
     def _is_shown(self, step: Finding, report: Report) -> bool:
         if self._everything:
             return True
         return needs_attention(step) if report.is_quiet else step.status is not Status.SKIPPED
 
-    def _head(self, report: Report, *, with_commands: bool) -> None:
+    def _answer(self, report: Report, *, in_full: bool = False) -> None:
         mark, style = MARKS[VERDICTS[report.kind]]
         self._hanging(Text(mark, style), Text(report.headline, style))
-        if report.numbers:
-            self._line(" · ".join(report.numbers), 2)
-        for name, said in (("Who", report.who), ("Do first", report.first)):
+        for line in self._joined(report.numbers) if in_full else ():
+            self._line(line, 2)
+        first = report.first if in_full or not report.first else f"{_briefly(report.first)}."
+        for name, said in (("Who", report.who), ("Do first", first)):
             if said:
                 self._hanging(Text(f"  {name:<8}", "bold"), Text(said))
-        for command in report.first_commands if with_commands else ():
+        for command in report.first_commands if in_full else ():
             self._command(command, 11)
 
-    def _step(self, number: int, step: Finding) -> None:
+    def _joined(self, numbers: tuple[str, ...]) -> list[str]:
+        """The numbers side by side, none broken in the middle where a line holds it."""
+        lines: list[str] = []
+        for number in numbers:
+            longer = f"{lines[-1]} · {number}" if lines else ""
+            if longer and len(longer) <= self._width - 2:
+                lines[-1] = longer
+            else:
+                lines.append(number)
+        return lines
+
+    def _step(self, number: int, step: Finding, report: Report) -> None:
         mark, style = MARKS[step.status]
         self._hanging(Text.assemble(f"{number:>2} ", (mark, style)), Text(visible_lines(step.title), "bold"))
-        for line in visible_lines(step.says).split("\n"):
+        if step.step == "remedies" and report.remedies:
+            self._remedies(report)
+        else:
+            self._said(step.says)
+        if step.means:
+            self._line(visible_lines(step.means), 5)
+        if step.correction:
+            self._hanging(Text("     Note:", "cyan"), Text(visible_lines(step.correction)))
+        for shown in step.evidence if step.step != "remedies" else ():
+            self._shown(shown)
+
+    def _said(self, says: str) -> None:
+        """Sentences, of which some are items of a list."""
+        for line in visible_lines(says).split("\n"):
             item, dot, rest = line.partition(". ")
             if dot and item.isdigit():
                 self._hanging(Text(f"     {item}."), Text(rest))
             else:
                 self._line(line, 5)
-        if step.means:
-            self._line(visible_lines(step.means), 5)
-        if step.correction:
-            self._hanging(Text("     Note:", "cyan"), Text(visible_lines(step.correction)))
-        for shown in step.evidence:
-            self._shown(shown)
+
+    def _remedies(self, report: Report) -> None:
+        """Each remedy with the commands that carry it out; the first one's stand at the top of the page."""
+        for when, title in (("now", "Now, gentlest first:"), ("permanent", "For good:")):
+            chosen = [remedy for remedy in report.remedies if remedy.when == when]
+            if chosen:
+                self._line(title, 5)
+            for number, remedy in enumerate(chosen, 1):
+                is_above = when == "now" and number == 1 and not self._everything
+                says = f"{_briefly(remedy.says)}: see above." if is_above else remedy.says
+                self._hanging(Text(f"     {number}."), Text(visible_lines(says)))
+                for command in remedy.commands if self._everything or (when == "now" and not is_above) else ():
+                    self._command(command, 8)
+        if not self._everything and any(remedy.when == "permanent" and remedy.commands for remedy in report.remedies):
+            self._line("The commands for good: --verbose.", 5, "dim")
 
     def _shown(self, shown: Shown) -> None:
         self._command(shown.command, 5)
@@ -118,23 +152,17 @@ class _Page:
             )
         elif hidden:
             titles = "; ".join(visible_lines(step.title) for step in hidden)
-            self._line(f"Not a question here (--verbose): {titles}.", 2, "dim")
+            self._line(f"Skipped (--verbose says why): {titles}.", 2, "dim")
         self._line(f"{report.looked}.", 2, "dim")
 
     def _lookalikes(self, lookalikes: tuple[Lookalike, ...]) -> None:
-        """Other causes: those found in full, the others by name."""
-        named: dict[str, list[str]] = {}
+        """Other causes that were found, in full; a step has counted the others already."""
         for other in lookalikes:
-            name = visible_lines(other.name.replace("_", " "))
             if other.status == "found" or self._everything:
                 mark, style = MARKS[Status.WARN if other.status == "found" else Status.SKIPPED]
-                says = Text.assemble((f"{name}, {other.status}: ", "bold"), visible_lines(other.says))
+                name = visible_lines(other.name.replace("_", " "))
+                says = Text.assemble((f"{name}, {visible_lines(other.status)}: ", "bold"), visible_lines(other.says))
                 self._hanging(Text(mark, style), says)
-            else:
-                status = "could not be checked" if other.status == "unknown" else other.status
-                named.setdefault(status, []).append(name)
-        for status, names in named.items():
-            self._line(f"Other causes, {visible_lines(status)}: {', '.join(names)}.", 2, "dim")
 
     def _line(self, text: str, indent: int, style: str = "") -> None:
         self._hanging(Text(" " * (indent - 1)), Text(text, style))
@@ -156,6 +184,11 @@ class _Page:
 
     def _print(self, line: Text) -> None:
         self._console.print(line, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
+
+
+def _briefly(says: str) -> str:
+    """What to do, without the why and the price."""
+    return says.partition(": ")[0].removesuffix(".")
 
 
 # ---- while it looks -------------------------------------------------------------------------------------------------

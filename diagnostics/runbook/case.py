@@ -61,6 +61,25 @@ class Case:
         pod = self.pod_of(self.noisy_pod)
         return pod is not None and pod.is_over
 
+    @property
+    def lingering(self) -> Suspect | None:
+        """The noisy source, where its pod has ended or is gone, so that only its entries are left.
+
+        Attribution gives an address without a name to this node only where it must have been a pod's.
+        """
+        noisy = self.noisy
+        if noisy is None:
+            return None
+        is_gone = noisy.kind is SuspectKind.UNKNOWN and bool(noisy.address and noisy.node)
+        return noisy if is_gone or self.noisy_is_over else None
+
+    @property
+    def pods_here(self) -> tuple[Pod, ...]:
+        """The node's pods that have not finished, without our own; none where they could not be listed."""
+        view = self.evidence.cluster
+        pods = measures.known(view.pods) if view is not None else None
+        return tuple(pod for pod in pods or () if pod.node == self.node and not pod.is_over and not pod.is_probe)
+
     def pod_of(self, suspect: Suspect | None) -> Pod | None:
         """The pod as the cluster knows it."""
         view = self.evidence.cluster

@@ -5,7 +5,7 @@ Each function reads a case and says what was seen there; none decides anything.
 
 from __future__ import annotations
 
-from diagnostics.model import NamedTarget, Shown, Status, Table
+from diagnostics.model import NamedTarget, Shown, Status, Table, VerdictKind
 from diagnostics.runbook import limits, measures
 from diagnostics.runbook.case import Case
 from diagnostics.runbook.lookalikes import FOUND, Group
@@ -23,11 +23,21 @@ TITLES = {
 }
 SHOWN_TARGETS = 5
 FAINT = 0.05  # A score below this is not worth a word.
+FAINT_TARGET = 0.01  # A target with less of the table explains nothing.
 COUNT_TARGETS = (
     r"conntrack -L | sed -nE 's/^(\S+) [^=]*src=\S+ (dst=\S+) sport=\S+ (dport=\S+) .*/\2 \3 \1/p'"
     " | sort | uniq -c | sort -rn"
 )
 CLOSED_LIFETIME_SECONDS = 120  # The kernel's default for TIME_WAIT, where the node's own was not read.
+LOOKUP_LIFETIME_SECONDS = 30  # The kernel's default for UDP that was answered once (nf_conntrack_proto_udp.c).
+NOT_REWRITTEN = "no entry was rewritten by a Service"
+RESENT = 0.01  # TCP sends a little again on any network.
+SILENT = {
+    VerdictKind.EXHAUSTED: "Packets are dropped without a word: no reset, no ICMP error, so applications wait. Names "
+    "fail first, because each lookup needs a new entry.",
+    VerdictKind.EVICTING: "An eviction is silent: the half-open connection or the lookup that lost its entry waits for "
+    "an answer until it gives up.",
+}
 
 
 def kubernetes(case: Case) -> Said:
@@ -38,17 +48,25 @@ def kubernetes(case: Case) -> Said:
         return Said(Status.UNKNOWN, "Neither the cluster nor the table could be asked.")
     parts = [_proxy(case)]
     if table is not None and table.read > 0:
-        parts.append(f"{percent(part(table.dnat, table.read))} of the entries were rewritten by a Service")
+        share = part(table.dnat, table.read)
+        parts.append(f"{percent(share)} of the entries were rewritten by a Service" if share > 0 else NOT_REWRITTEN)
     restarts = view.restarts if view is not None else None
     if restarts:
         parts.append(f"{counted(restarts, 'container', 'containers')} restarted in the last hour")
-    timeouts = measures.known(case.evidence.snapshot.timeouts) or {}
-    lifetime = timeouts.get("tcp_time_wait", CLOSED_LIFETIME_SECONDS)
-    means = f"Each connection to a Service costs one entry, for {count(lifetime)} s after it is closed."
+    means = _price(case) if table is None or table.dnat > 0 else ""
     if restarts and case.is_failing:
         means += " Restarts may be a symptom: the kubelet's probes are new connections too."
     status = Status.WARN if case.is_pressed else Status.OK
     return Said(status, f"{'; '.join(parts)}.", means)
+
+
+def _price(case: Case) -> str:
+    timeouts = measures.known(case.evidence.snapshot.timeouts) or {}
+    if case.trigger is not None and case.trigger.name == "dns_storm":
+        lifetime = timeouts.get("udp", LOOKUP_LIFETIME_SECONDS)
+        return f"Each lookup through a Service costs one entry, for {count(lifetime)} s after its answer."
+    lifetime = timeouts.get("tcp_time_wait", CLOSED_LIFETIME_SECONDS)
+    return f"Each connection to a Service costs one entry, for {count(lifetime)} s after it is closed."
 
 
 def _proxy(case: Case) -> str:
@@ -92,8 +110,9 @@ def _targets(case: Case) -> tuple[Shown, ...]:
     attribution = case.evidence.attribution
     if attribution is None or not attribution.destinations:
         return ()
-    lines = [_target(target) for target in attribution.destinations[:SHOWN_TARGETS]]
-    return (Shown(f"{COUNT_TARGETS} | head -{SHOWN_TARGETS}", "\n".join(lines)),)
+    first, *others = attribution.destinations[:SHOWN_TARGETS]
+    lines = [_target(first), *(_target(target) for target in others if target.share >= FAINT_TARGET)]
+    return (Shown(f"{COUNT_TARGETS} | head -{len(lines)}", "\n".join(lines)),)
 
 
 def _target(named: NamedTarget) -> str:
@@ -117,27 +136,17 @@ def silence(case: Case) -> Said:
     looked = f"{count(len(case.lookalikes))} other causes with the same symptoms were checked"
     names = listed(other.name.replace("_", " ") for other in found)
     others = f"{looked}: {names} found." if found else f"{looked}, none was found."
-    means = ""
-    if case.is_failing:
-        means = (
-            "Packets are dropped without a word: no reset, no ICMP error. Applications wait; the node's own processes "
-            "get EPERM for UDP and ping. Names fail first, because each lookup needs a new entry."
-        )
     unsure = [other.name.replace("_", " ") for other in case.lookalikes if other.status == "unknown"]
     if unsure:
         others += f" Not known: {listed(unsure)}."
     status = Status.WARN if found or case.is_failing else Status.OK
-    return Said(status, f"{seen}{resent}. {others}", means)
+    return Said(status, f"{seen}{resent}. {others}", SILENT.get(case.verdict.kind, ""))
 
 
 def _pods(case: Case) -> list[str]:
-    view = case.evidence.cluster
-    pods = measures.known(view.pods) if view is not None else None
-    if not pods:
-        return []
-    here = [pod for pod in pods if pod.node == case.node and not pod.is_over]
+    here = case.pods_here
     running = sum(1 for pod in here if pod.phase == "Running")
-    return [f"{count(running)} of {count(len(here))} pods are Running"] if here else []
+    return [f"{count(running)} of {counted(len(here), 'pod is', 'pods are')} Running"] if here else []
 
 
 def _resent(case: Case) -> str:
@@ -146,7 +155,7 @@ def _resent(case: Case) -> str:
         return ""
     group = Group(read.groups["retransmits"], read.seconds)
     segments, sent = group.grown("segments"), group.grown("sent")
-    if segments is None or not sent:
+    if segments is None or not sent or part(segments, sent) < RESENT:
         return ""
     return f"; the node sent {percent(part(segments, sent))} of its own TCP segments twice"
 
@@ -166,31 +175,19 @@ def churn(case: Case) -> Said:
     if table.unparsed > 0:
         says += f" {counted(table.unparsed, 'entry was', 'entries were')} not understood."
     rows = "\n".join(visible(row) for row in table.rows) or "(no rows were kept)"
-    shown = (
-        Shown(f"conntrack -L | head -{max(1, len(table.rows))}", rows),
-        Shown("conntrack -L | wc -l", _lines(case, table)),
-    )
+    shown = (Shown(f"conntrack -L | head -{max(1, len(table.rows))}", rows),)
     evictable = measures.evictable_share(table)
     means = ""
     if case.is_failing and evictable is not None:
         means = f"{percent(evictable)} of the entries are not ASSURED: only those give way to a new connection."
-    correction = ""
-    if case.is_pressed:
-        correction = (
-            "The runbook counts with conntrack -L | wc -l. On a full table that takes seconds and frees expired "
-            "entries: usage and counters were read first, and a fair sample after."
-        )
-    return Said(Status.BAD if case.is_failing else Status.OK, says, means, correction, shown)
+        if not evictable:
+            means = "All entries are ASSURED, so none gives way to a new connection."
+    return Said(Status.BAD if case.is_failing else Status.OK, says, means, evidence=shown)
 
 
 def _rate(case: Case, table: Table) -> str:
     closed = measures.entered_per_second(table, "TIME_WAIT", measures.scale(case.evidence, table))
     return f"; at the busiest about {count(closed)} connections closed a second" if closed >= 1 else ""
-
-
-def _lines(case: Case, table: Table) -> str:
-    entries = measures.peak_entries(case.evidence)
-    return f"{table.read if table.whole or entries is None else entries}"
 
 
 def refill(case: Case) -> str:

@@ -22,6 +22,7 @@ LIFETIME_SECONDS = {"TIME_WAIT": 120.0, "SYN_SENT": 120.0, "CLOSE": 10.0, "UDP":
 OWN_SYNS_PER_LOST_CONNECT = (
     2  # The probe waits 1.2 s for each connection: a first SYN, and one retransmission after 1 s.
 )
+MOST = 0.9  # Of entries: the last tenth may be others', or connections that stay open for days, and matters little.
 NEARLY_EMPTY = 3  # The kubelet's connection to the API server and the probe's own already make more on a node.
 
 
@@ -186,9 +187,36 @@ def arrivals_per_second(evidence: Evidence) -> float | None:
     return rate if rate > 0 and math.isfinite(rate) else None
 
 
+def seconds_until_most_expired(source: Source, timeouts: Mapping[str, int]) -> float | None:
+    """How long nine of ten of the entries stay if nothing touches them; None where their timeouts are not known."""
+    left: list[tuple[float, int]] = []
+    for state, number in source.states.items():
+        ages = source.ages.get(state)
+        if ages is not None and sum(ages.counts) > 0:
+            left += [(ages.timeout - at * ages.bucket_seconds, counted) for at, counted in enumerate(ages.counts)]
+        else:
+            left.append((_timeout(state, timeouts), number))
+    gone, wanted = 0, MOST * sum(number for _, number in left)
+    for seconds, number in sorted(left):
+        gone += max(0, number)
+        if gone and gone >= wanted:
+            return max(0.0, seconds) if math.isfinite(seconds) else None
+    return None
+
+
+def _timeout(state: str, timeouts: Mapping[str, int]) -> float:
+    name = state.lower()
+    return timeouts.get(name, timeouts.get(f"tcp_{name}", LIFETIME_SECONDS.get(state, math.inf)))
+
+
 def share_of(held: Mapping[str, int], names: tuple[str, ...], whole: int) -> float:
     """The part of ``whole`` that the named states hold."""
     return part(sum(max(0, held.get(name, 0)) for name in names), whole)
+
+
+def never_answers(unreplied: int, entries: int) -> bool:
+    """Whether next to nothing of what was asked got an answer."""
+    return part(unreplied, entries) >= MOST
 
 
 def is_dns(target: Target) -> bool:

@@ -15,7 +15,6 @@ HALF = 0.5  # No peer publishes a threshold: half of the table is enough that th
 TIMES_THE_NEXT = 3.0
 KINDS = {
     SuspectKind.POD: "a pod",
-    SuspectKind.NODE: "the node itself",
     SuspectKind.SERVICE: "a Service",
     SuspectKind.EXTERNAL: "an outside address",
     SuspectKind.UNKNOWN: "an unknown source",
@@ -33,14 +32,13 @@ def noisy(evidence: Evidence) -> tuple[Suspect | None, str]:
     if not named:
         return None, "None of the entries could be given to an owner."
     first = max(named, key=lambda suspect: suspect.share)
-    holds = f"{name(first)} holds {held(first)}"
+    holds = f"{name(first, measures.node_name(evidence))} holds {held(first)}"
     if measures.usage(evidence) is not None and not verdict.is_under_pressure(evidence):
         return None, f"The table is not under pressure, so it does not matter who holds it ({holds})."
-    return _by_the_rule(first, suspects)
+    return _by_the_rule(first, suspects, holds)
 
 
-def _by_the_rule(first: Suspect, suspects: tuple[Suspect, ...]) -> tuple[Suspect | None, str]:
-    holds = f"{name(first)} holds {held(first)}"
+def _by_the_rule(first: Suspect, suspects: tuple[Suspect, ...], holds: str) -> tuple[Suspect | None, str]:
     # The part without an owner counts as one rival: it may be one.
     rivals = sorted((suspect.share for suspect in suspects if suspect is not first), reverse=True)
     second = rivals[0] if rivals else 0.0
@@ -56,11 +54,15 @@ def _by_the_rule(first: Suspect, suspects: tuple[Suspect, ...]) -> tuple[Suspect
     )
 
 
-def name(suspect: Suspect) -> str:
-    """The suspect as a person would look it up: namespace/pod, else its address."""
+def name(suspect: Suspect, here: str) -> str:
+    """The suspect as a person on the node ``here`` would look it up: namespace/pod, else its address."""
     if suspect.kind is SuspectKind.POD and suspect.pod:
         return visible(f"{suspect.namespace}/{suspect.pod}")
-    kind = KINDS[suspect.kind]
+    kind = KINDS.get(suspect.kind, "")
+    if suspect.kind is SuspectKind.NODE:
+        kind = "the node itself" if suspect.node in ("", here) else "another node"
+    elif suspect.kind is SuspectKind.UNKNOWN and suspect.node:
+        kind = "a deleted pod"  # Attribution knows whose range the address is in, and nobody has it now.
     known_as = visible(suspect.label or suspect.address)
     return f"{kind} ({known_as})" if known_as else kind
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from diagnostics.model import Remedy
-from diagnostics.runbook import limits, noisy
+from diagnostics.runbook import limits
 from diagnostics.runbook.case import Case
 from diagnostics.runbook.words import count, memory
 
@@ -30,8 +30,11 @@ def _cause(case: Case) -> Remedy | None:
     if name == "idle_connections":
         says = f"Close idle connections in {case.workload}: a pool with a bound, an idle timeout, and no leak."
         return Remedy("keep_alive", PERMANENT, says)
-    if name in ("aggressive_retries", "dns_storm"):
-        says = f"Limit the rate in {case.workload}: a retry budget, exponential backoff with jitter, answers kept."
+    if name == "aggressive_retries":
+        says = f"Limit the rate in {case.workload}: a retry budget, and exponential backoff with jitter."
+        return Remedy("rate_limit", PERMANENT, says)
+    if name == "dns_storm":
+        says = f"Limit the rate in {case.workload}: keep answers for their TTL, and connections beyond a lookup."
         return Remedy("rate_limit", PERMANENT, says)
     return None
 
@@ -49,12 +52,12 @@ def _kube_proxy_config(case: Case) -> Remedy | None:
     if case.evidence.cluster is None or case.proxy in (None, "cilium"):
         says = (
             f"A limit of {price} in /etc/sysctl.d, with nf_conntrack in /etc/modules-load.d; where kube-proxy runs, in "
+            "its configuration, which otherwise overrides it."
         )
-        says += "its configuration, which otherwise overrides it."
         command = f"echo net.netfilter.nf_conntrack_max={limit} > /etc/sysctl.d/99-conntrack.conf"
         return Remedy("kube_proxy_config", PERMANENT, says, (command,))
-    says = f"A limit of {price} through kube-proxy's configuration: set conntrack.min to {limit} there (the larger of "
-    says += "min and maxPerCore times the processors counts), and restart it."
+    says = f"A limit of {price} through kube-proxy's configuration: set conntrack.min to {limit} there (maxPerCore "
+    says += "times the processors wins where it is more), and restart it."
     commands = (
         f"kubectl --namespace kube-system edit configmap kube-proxy   # conntrack: min: {limit}",
         "kubectl --namespace kube-system rollout restart daemonset kube-proxy",
@@ -63,12 +66,9 @@ def _kube_proxy_config(case: Case) -> Remedy | None:
 
 
 def _separate(case: Case) -> Remedy | None:
-    pod = case.noisy_pod
-    if pod is None:
+    if case.noisy_pod is None:
         return None
-    says = (
-        f"Give {case.workload} nodes of its own (a taint and a toleration): {noisy.name(pod)} starves its neighbours."
-    )
+    says = f"Give {case.workload} nodes of its own (a taint and a toleration)."
     return Remedy("separate_workload", PERMANENT, says)
 
 

@@ -54,8 +54,8 @@ def _throttle_pod(case: Case) -> Remedy | None:
         what, match = "DNS packets", "udp dport 53"
     rule = f"{family} saddr {address} {match} limit rate over {THROTTLE_PER_SECOND}/second drop"
     says = (
-        f"Throttle {noisy.name(pod)} to {THROTTLE_PER_SECOND} new {what} a second, before conntrack sees them: "
-        f"new connections are back in seconds (measured: {THROTTLED_BACK_SECONDS} s), and the pod stays up."
+        f"Throttle {noisy.name(pod, case.node)} to {THROTTLE_PER_SECOND} new {what} a second: {_throttled(case)}, "
+        "and the pod stays up."
     )
     chain = "'{ type filter hook prerouting priority raw ; }'"
     commands = (
@@ -67,11 +67,18 @@ def _throttle_pod(case: Case) -> Remedy | None:
     return Remedy("throttle_pod", NOW, says, commands)
 
 
+def _throttled(case: Case) -> str:
+    """What was measured was a table that dropped."""
+    if case.verdict.kind is VerdictKind.EXHAUSTED:
+        return f"new connections work again in seconds (measured: {THROTTLED_BACK_SECONDS} s)"
+    return "the table empties as its entries expire"
+
+
 def _raise_limit(case: Case) -> Remedy | None:
     proposed = limits.proposal(case)
     if proposed is None:
         return None
-    lasts = "it buys time only"
+    lasts = "and buys time only"
     if proposed.lasts_seconds is not None:
         lasts = f"full again in {span(proposed.lasts_seconds)} at this rate"
     says = (
@@ -96,7 +103,7 @@ _SHORTER = (
 
 def _shorten_timeouts(case: Case) -> Remedy | None:
     held = _judged(case)
-    if held is None:
+    if held is None or case.lingering is not None:
         return None
     read = held.read if isinstance(held, Table) else held.entries
     present = measures.known(case.evidence.snapshot.timeouts) or {}
@@ -105,8 +112,8 @@ def _shorten_timeouts(case: Case) -> Remedy | None:
         timeout = present.get(sysctl.replace("_timeout", ""), default)
         if share >= KEPT and timeout > proposed:
             says = (
-                f"Shorten {state} from {count(timeout)} to {proposed} s: {percent(share)} of these entries are in it. "
-                f"It counts for entries made from now on, so relief takes up to {span(timeout)}; {costs}."
+                f"Shorten the timeout of {state} ({percent(share)} of these entries) from {count(timeout)} to "
+                f"{proposed} s: it counts for new entries, so relief takes up to {span(timeout)}; {costs}."
             )
             return Remedy("shorten_timeouts", NOW, says, (f"sysctl -w net.netfilter.nf_conntrack_{sysctl}={proposed}",))
     return None
@@ -127,40 +134,61 @@ def _kill_pod(case: Case) -> Remedy | None:
     elif pod.owner:
         back = f"{visible(pod.owner)} makes a new one: scale it down, or cordon the node first"
     says = (
-        f"Kill {noisy.name(pod)}: its entries stay until their timeout, so wait 2 to 3 minutes before judging; {back}."
+        f"Kill {noisy.name(pod, case.node)}: its entries stay until their timeout, so judge after 2 to 3 minutes; "
+        f"{back}."
     )
     command = f"kubectl --namespace {_quoted(pod.namespace)} delete pod {_quoted(pod.pod)}"
     return Remedy("kill_pod", NOW, says, (command,))
 
 
+def _flush_lingering(case: Case) -> Remedy | None:
+    """Where a pod is gone and only its entries are left there is nobody to throttle, to kill or to disturb."""
+    gone, address = case.lingering, _address(case.lingering)
+    if gone is None or address is None:
+        return None
+    timeouts = measures.known(case.evidence.snapshot.timeouts) or {}
+    stay = measures.seconds_until_most_expired(gone.source, timeouts) if gone.source is not None else None
+    alone = f"nine of ten expire within {span(stay)}" if stay is not None else "they expire by their timeouts"
+    says = (
+        f"Delete the entries of {noisy.name(gone, case.node)}: the pod is gone, so this disturbs nobody, and about "
+        f"{count(gone.entries)} are free at once. Left alone, {alone}."
+    )
+    return _flush(says, address)
+
+
 def _flush_entries(case: Case) -> Remedy | None:
     pod, address = case.noisy_pod, _address(case.noisy_pod)
-    if pod is None or address is None:
+    if pod is None or address is None or case.lingering is not None:
         return None
-    when = "the pod has ended, only its entries linger" if case.noisy_is_over else "after a throttle or a kill"
+    after = "a kill" if _first_is(case, "idle_connections") else "a throttle or a kill"
     says = (
-        f"Delete the entries of {noisy.name(pod)} only ({when}): about {count(pod.entries)} are free at once; its open "
-        "connections may break where several pods serve."
+        f"Delete only the entries of {noisy.name(pod, case.node)}, after {after}: about {count(pod.entries)} are free "
+        "at once; its open connections may break where several pods serve."
     )
+    return _flush(says, address)
+
+
+def _flush(says: str, address: str) -> Remedy:
     family = " --family ipv6" if ":" in address else ""
     return Remedy("flush_entries", NOW, says, (f"conntrack -D{family} --orig-src {address}",))
 
 
 def _drain_node(case: Case) -> Remedy | None:
-    if not case.is_failing or case.kube_node is None:
+    if not case.is_failing or case.kube_node is None or case.lingering is not None:
         return None
     pod, here = case.noisy_pod, case.node
     if pod is not None and pod.node and pod.node != here:
         return None
     moves = (
-        f"moves {noisy.name(pod)} and its trouble to another node" if pod is not None else "moves the load elsewhere"
+        f"moves {noisy.name(pod, here)} and its trouble to another" if pod is not None else "moves the load elsewhere"
     )
-    says = f"Last, drain the node: it {moves}, and every evicted pod reconnects at once."
+    says = f"Drain the node, last: it {moves}, and every evicted pod reconnects at once."
     node = _quoted(here)
     return Remedy("drain_node", NOW, says, (f"kubectl cordon {node}", f"kubectl drain {node} --ignore-daemonsets"))
 
 
 GENTLEST_FIRST: tuple[Callable[[Case], Remedy | None], ...] = (
+    _flush_lingering,
     _throttle_pod,
     _raise_limit,
     _shorten_timeouts,
@@ -174,16 +202,14 @@ GENTLEST_FIRST: tuple[Callable[[Case], Remedy | None], ...] = (
 
 
 def _never(case: Case) -> tuple[Remedy, ...]:
-    again = limits.seconds_until_full_again(case)
-    refilled = f"; at this rate the table is full again {span(again)} after it is empty" if again is not None else ""
-    sysctl = f"A sysctl alone does not last. {limits.what_undoes_it(case)}"
+    sysctl = "Rely on a sysctl alone: it does not last."
+    if case.verdict.kind is VerdictKind.RECOVERED:  # Else the remedy that sets it says what undoes it.
+        sysctl = f"{sysctl} {limits.what_undoes_it(case)}"
     return (
-        Remedy(
-            "restart_everything", NEVER, f"Restart all pods: entries stay up to 120 s, and all reconnect{refilled}."
-        ),
+        Remedy("restart_everything", NEVER, "Restart all pods: it frees no entry at once, and all of them reconnect."),
         Remedy("scale_blindly", NEVER, "Scale the apps: more pods open more connections through the same table."),
-        Remedy("blame_dns", NEVER, "Blame DNS or the load balancer: lookups fail because they need new entries too."),
-        Remedy("flush_all", NEVER, "Flush the whole table (conntrack -F): every Service's connections break at once."),
+        Remedy("blame_dns", NEVER, "Blame DNS or the load balancer: lookups need new entries too."),
+        Remedy("flush_all", NEVER, "Flush the whole table (conntrack -F): every Service's connections break."),
         Remedy("sysctl_alone", NEVER, sysctl),
     )
 

@@ -20,6 +20,7 @@ from diagnostics.runbook.measures import part, share_of
 from diagnostics.runbook.verdict import AT_RISK
 from diagnostics.runbook.words import count, counted, percent, visible
 
+OUTSIDE = "outside "  # Attribution's word for an address that nobody here has: too much said of one that is dead.
 CLOSED = ("TIME_WAIT", "FIN_WAIT", "LAST_ACK")  # A connection that was used and closed properly.
 OPEN = ("ESTABLISHED", "CLOSE_WAIT")  # A connection that somebody still holds.
 HALF_OPEN = ("SYN_SENT", "SYN_RECV")  # A connection that nobody answered yet.
@@ -155,7 +156,8 @@ def _short_lived_connections(crowd: Crowd) -> tuple[float, str]:
     says = f"{percent(closed)} of the entries are closed connections that wait for their timeout"
     if crowd.closed_per_second >= 1:
         says += f", at the busiest about {count(crowd.closed_per_second)} closed a second"
-    return closed, f"{says}{_main_target(crowd)}; {percent(crowd.share(OPEN))} are open."
+    still_open = f"; {percent(crowd.share(OPEN))} are open" if crowd.share(OPEN) > 0 else ""
+    return closed, f"{says}{_main_target(crowd)}{still_open}."
 
 
 def _high_request_rate(crowd: Crowd) -> tuple[float, str]:
@@ -170,11 +172,10 @@ def _aggressive_retries(crowd: Crowd) -> tuple[float, str]:
     focused = crowd.focus(3) >= FOCUSED
     score = waiting * (1.0 if focused else UNFOCUSED) + (reset if reset >= RESETS else 0.0)
     says = f"{percent(waiting)} of the entries are half-open connections without an answer"
-    where = _main_target(crowd) if focused and waiting > 0 else ""
-    return (
-        score,
-        f"{says}{where}; {percent(reset)} were reset; {percent(part(crowd.unreplied, crowd.read))} unanswered in all.",
-    )
+    if focused and waiting > 0:
+        says += _main_target(crowd)
+        says += ", an address that never answers" if measures.never_answers(crowd.unreplied, crowd.read) else ""
+    return score, f"{says}; {percent(reset)} were reset." if reset > 0 else f"{says}."
 
 
 def _dns_storm(crowd: Crowd) -> tuple[float, str]:
@@ -184,7 +185,9 @@ def _dns_storm(crowd: Crowd) -> tuple[float, str]:
     if not dns:
         return 0.0, f"No name server is among the targets; {percent(crowd.share(DATAGRAMS))} of the entries are UDP."
     rate = _per_second(crowd.ages, crowd.states, "UDP", crowd.each)
-    says = f"{percent(share)} of the entries are UDP to port 53, most to {visible(dns[0].address)}"
+    says = (
+        f"{percent(share)} of the entries are UDP to port 53, most to {visible(_name(dns[0], crowd) or dns[0].address)}"
+    )
     says += f"; at the busiest about {count(rate)} UDP exchanges a second" if rate >= 1 else ""
     return share, f"{says}."
 
@@ -271,9 +274,15 @@ def _main_target(crowd: Crowd) -> str:
     target = max(crowd.targets, key=lambda target: target.entries, default=None)
     if target is None or crowd.read <= 0:
         return ""
-    name = crowd.services.get((target.address, target.port)) or f"{target.address} port {target.port}"
+    name = _name(target, crowd) or f"{target.address} port {target.port}"
+    if measures.never_answers(crowd.unreplied, crowd.read):
+        name = name.removeprefix(OUTSIDE)
     share = part(target.entries, crowd.read)
     if share >= 1:
         return f", all to {visible(name)}"
     others = f" (of {counted(crowd.targets_distinct, 'target', 'targets')})" if crowd.targets_distinct > 1 else ""
     return f", {percent(share)} to {visible(name)}{others}"
+
+
+def _name(target: Target, crowd: Crowd) -> str:
+    return crowd.services.get((target.address, target.port), "")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from diagnostics.model import Connects, Evidence, Lookalike, Usage, Verdict, VerdictKind
 from diagnostics.runbook import measures
 from diagnostics.runbook.measures import Flow, known
-from diagnostics.runbook.words import count, counted, percent, span
+from diagnostics.runbook.words import count, counted, filled, percent, span
 
 FULL = 0.98  # The garbage collector frees entries in batches: a table at its limit reads a little below it.
 AT_RISK = 0.75  # kube-prometheus warns at the same fill (NodeHighNumberConntrackEntriesUsed).
@@ -26,6 +26,7 @@ DROPS_AMONG_EVICTIONS = 0.01  # Fewer drops than this per eviction, and every ne
 EVICTABLE = 0.10  # With this part evictable and one bucket per entry, 4 of 5 new connections were measured to work.
 HANDFUL = 2  # Drops that mean nothing by themselves: two packets of one clash.
 LOST_OF_TWENTY = 1  # One lost of twenty is bad luck; more is a symptom.
+OURS = "perhaps only our own tries"  # Little else may have been tried during the look; whoever did met the same table.
 MINUTES_LONG_ENOUGH = 3600.0  # An estimate of "full in days" from seconds of growth says nothing.
 
 
@@ -111,7 +112,8 @@ def _dropping(seen: Signs) -> Verdict | None:
         return None
     dropped = f"{counted(seen.table_drops, 'packet', 'packets')} dropped in {span(seen.flow.seconds)}"
     if seen.is_full:
-        return _exhausted(seen, f"its conntrack table is full ({_filled(seen)}, {dropped}{_own(seen)}{_tries(seen)})")
+        ours = f": {OURS}" if _drops_are_ours(seen) else ""
+        return _exhausted(seen, f"its conntrack table is full ({_filled(seen)}, {dropped}{ours}{_tries(seen)})")
     if seen.fill is None and seen.log_is_fresh:
         return _exhausted(seen, f"the kernel says its conntrack table is full ({dropped}; usage was not read)")
     near = seen.fill is not None and seen.fill >= AT_RISK
@@ -223,7 +225,8 @@ def _odd_drops(seen: Signs) -> Verdict | None:
     if seen.flow is None or (seen.flow.drops or 0) <= HANDFUL:
         return None
     dropped = f"{counted(seen.flow.drops or 0, 'packet', 'packets')} in {span(seen.flow.seconds)}"
-    says = f"conntrack dropped {dropped}{_own(seen)}, but the table has room ({_filled(seen)}): another cause"
+    ours = f", {OURS}" if _drops_are_ours(seen) else ""
+    says = f"conntrack dropped {dropped}{ours}, but the table has room ({_filled(seen)}): another cause"
     return _inconclusive(seen, f"{says}, not found yet{_tries(seen)}")
 
 
@@ -290,7 +293,7 @@ def _exhausted(seen: Signs, why: str) -> Verdict:
 
 
 def _evict(seen: Signs, how: str) -> Verdict:
-    says = f"{seen.node}'s conntrack table is full: new connections push out half-open ones and DNS"
+    says = f"{seen.node}'s conntrack table is full: new connections evict half-open ones and DNS"
     return Verdict(VerdictKind.EVICTING, f"{says} ({_filled(seen)}, {how})")
 
 
@@ -301,10 +304,7 @@ def _inconclusive(seen: Signs, says: str) -> Verdict:
 
 
 def _filled(seen: Signs) -> str:
-    limit = seen.usage.limit if seen.usage is not None else 0
-    if limit == 0:
-        return f"{counted(seen.entries, 'entry', 'entries')}, the kernel sets no limit"
-    return f"{count(seen.entries)} of {count(limit)} entries"
+    return filled(seen.entries, seen.usage.limit if seen.usage is not None else 0)
 
 
 def _tries(seen: Signs) -> str:
@@ -322,12 +322,8 @@ def _drops(flow: Flow) -> str:
     return f"{counted(flow.drops, 'packet', 'packets')} dropped" if flow.drops else "none dropped"
 
 
-def _own(seen: Signs) -> str:
-    """A remark where the probe's own attempts alone explain the drops: little else may have been tried."""
-    return ", no more than our own attempts explain" if _drops_are_ours(seen) else ""
-
-
 def _drops_are_ours(seen: Signs) -> bool:
+    """Whether the probe's own attempts alone explain the drops: little else may have been tried."""
     drops = (seen.flow.drops or 0) if seen.flow is not None else 0
     return 0 < drops <= measures.own_lost_packets(seen.evidence)
 
@@ -343,4 +339,4 @@ def _seconds_to_full(seen: Signs) -> float | None:
 def _pods_running(seen: Signs) -> int:
     view = seen.evidence.cluster
     pods = known(view.pods) if view is not None else None
-    return sum(1 for pod in pods or () if not pod.host_network and not pod.is_over)
+    return sum(1 for pod in pods or () if not pod.host_network and not pod.is_over and not pod.is_probe)

@@ -27,6 +27,20 @@ def counted(number: float, one: str, many: str) -> str:
     return f"{count(number)} {one if number == 1 else many}"
 
 
+def filled(entries: int, limit: int) -> str:
+    """A table's fill: "8,000 of 8,000 entries", "8,527 entries where 8,000 are allowed"."""
+    if limit == 0:
+        return f"{counted(entries, 'entry', 'entries')}, the kernel sets no limit"
+    if is_over(entries, limit):
+        return f"{counted(entries, 'entry', 'entries')} where {count(limit)} are allowed"
+    return f"{count(entries)} of {count(limit)} entries"
+
+
+def is_over(entries: int, limit: int) -> bool:
+    """Whether there are more entries than the limit, and not only the one or two that wait to be freed."""
+    return entries * 100 > limit * 101 > 0
+
+
 def percent(share: float) -> str:
     """A share of 1 as a percentage. What is not all is never spelled 100 %, and what is not nothing never 0 %."""
     if math.isnan(share):

@@ -7,9 +7,33 @@ from typing import Any
 import pytest
 
 from bot.report import Report, looked, report, so_far, to_json, who
-from diagnostics.model import Attempt, Diagnosis, Known, Rates, Suspect, SuspectKind, Unknown, Verdict, VerdictKind, Way
+from diagnostics.model import (
+    Attempt,
+    Diagnosis,
+    Known,
+    NamedTarget,
+    Rates,
+    Suspect,
+    SuspectKind,
+    Target,
+    Unknown,
+    Verdict,
+    VerdictKind,
+    Way,
+)
 from diagnostics.runbook import judge
-from tests.diagnostics.runbook.evidence import EXHAUSTED, HEALTHY, rest, seen, suspect, usage
+from tests.diagnostics.runbook.evidence import (
+    EXHAUSTED,
+    HEALTHY,
+    attribution,
+    rates,
+    rest,
+    seen,
+    source,
+    suspect,
+    table,
+    usage,
+)
 
 WAY = Way("ssh", (Attempt("pod", "no kubelet\x1b[2J answers", 4.0), Attempt("ssh", "answered", 5.14)), 5.14)
 SICK = judge(EXHAUSTED, WAY)
@@ -49,6 +73,28 @@ def test_who_fills_the_table_is_named_with_its_workload_its_share_and_what_it_ca
         "shop/checkout-7fff96c597-tsfl7 (Deployment checkout) holds 97 % (± 1) of the table: "
         "short-lived connections, most to Service shop/payments:80"
     )
+
+
+def test_retries_are_told_to_go_to_an_address_that_never_answers() -> None:
+    dead = Target("tcp", "10.99.0.1", 80, 7_760)
+    held = source({"SYN_SENT": 7_760}, (dead,))
+    holds = replace(
+        attribution(suspect(0.97, source=held)), destinations=(NamedTarget(dead, "outside 10.99.0.1:80", 0.97),)
+    )
+    evidence = seen(EXHAUSTED, table=table(held.states, (dead,), sources=(held,)), attribution=holds)
+    assert report(judge(evidence, WAY)).who.endswith(
+        "aggressive retries, most to 10.99.0.1:80, an address that never answers"
+    )
+    unnamed = replace(held, targets=())
+    nowhere = seen(evidence, attribution=replace(holds, suspects=(suspect(0.97, source=unnamed),)))
+    assert report(judge(nowhere, WAY)).who.endswith("of the table: aggressive retries")
+
+
+def test_a_table_above_its_limit_reads_as_such() -> None:
+    over = judge(seen(EXHAUSTED, usage=usage(8_527)), WAY)
+    assert report(over).numbers[0] == "8,527 entries where 8,000 are allowed"
+    assert so_far(over).startswith("so far: 8,527 entries where 8,000 are allowed, ")
+    assert to_json(over)["usage"]["ratio"] == 1.0659
 
 
 def test_where_nobody_stands_out_that_is_said() -> None:
@@ -102,6 +148,22 @@ def test_gaps_are_said_as_plainly_as_what_was_seen() -> None:
         "the look was cut short by its deadline",
     )
     assert said(WELL, snapshot=None).gaps == ()
+
+
+def test_a_ping_that_was_not_tried_is_no_gap_and_one_that_failed_is() -> None:
+    untried = seen(EXHAUSTED, ping=Unknown("no default gateway"), unknown={"reach.ping": "no default gateway"})
+    assert report(judge(untried, WAY)).gaps == ()
+    broken = seen(EXHAUSTED, ping=Unknown("no ICMP socket"), unknown={"reach.ping": "no ICMP socket"})
+    assert report(judge(broken, WAY)).gaps == ("reach.ping was not read: no ICMP socket",)
+
+
+def test_drops_that_may_all_be_our_own_are_told_so() -> None:
+    quiet = judge(seen(EXHAUSTED, rates=rates(drops=7)), WAY)
+    assert report(quiet).numbers == (
+        "8,000 of 8,000 entries",
+        "7 packets dropped in 3 s: perhaps only our own tries",
+        "20 of 20 new connections failed",
+    )
 
 
 def test_the_first_answer_gives_numbers_and_no_verdict() -> None:

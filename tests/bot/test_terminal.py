@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from bot.report import report
 from bot.terminal import Progress, show
 from diagnostics.model import Diagnosis, Finding, Lookalike, Shown, Status, Unknown, Verdict, VerdictKind, Way
 from diagnostics.runbook import judge
-from tests.diagnostics.runbook.evidence import EXHAUSTED, HEALTHY, seen, suspect
+from tests.diagnostics.runbook.evidence import EXHAUSTED, HEALTHY, attribution, seen, suspect
 
 WAY = Way("pod", (), 1.1)
 SICK, WELL = judge(EXHAUSTED, WAY), judge(HEALTHY, WAY)
@@ -111,7 +112,7 @@ def test_long_output_is_cut_and_says_so() -> None:
     assert "row 19\n" in shown(replace(SICK, findings=(many,)), everything=True)
 
 
-def test_other_causes_are_told_in_full_when_found_and_by_name_otherwise() -> None:
+def test_other_causes_are_told_in_full_when_found_and_otherwise_on_request() -> None:
     others = (
         Lookalike("snat_ports", "found", "Ports are short."),
         Lookalike("softnet", "ruled out", "Nothing lost."),
@@ -119,16 +120,67 @@ def test_other_causes_are_told_in_full_when_found_and_by_name_otherwise() -> Non
     )
     text = shown(replace(SICK, lookalikes=others))
     assert "! snat ports, found: Ports are short." in text
-    assert "Other causes, ruled out: softnet." in text
-    assert "Other causes, could not be checked: cilium." in text
+    assert "softnet" not in text
     assert "softnet, ruled out: Nothing lost." in shown(replace(SICK, lookalikes=others), everything=True)
 
 
 def test_steps_that_are_no_question_are_named_and_not_shown() -> None:
     steps = (finding(), finding(step="restarts", title="Restarts", status=Status.SKIPPED, says="No."))
     text = shown(replace(SICK, findings=steps))
-    assert "Not a question here (--verbose): Restarts." in text
+    assert "Skipped (--verbose says why): Restarts." in text
     assert "     No.\n" not in text
+
+
+def test_numbers_stand_together_and_none_is_broken() -> None:
+    lines = shown().splitlines()
+    assert lines[1:3] == [
+        "  8,000 of 8,000 entries · 4,310 packets dropped in 3 s",
+        "  20 of 20 new connections failed",
+    ]
+
+
+def test_a_remedys_commands_stand_below_it_and_the_first_ones_only_at_the_top() -> None:
+    text = shown()
+    assert re.search(r"\n {5}2\. Raise the limit[^$]+\n {8}\$ sysctl -w net\.netfilter\.nf_conntrack_max=16000\n", text)
+    assert text.count("$ nft add table") == 1
+    assert re.search(r"1\. Throttle shop/checkout\S+ to 20 new connections a second:\s+see above\.", text)
+
+
+def test_the_commands_for_good_are_shown_on_request() -> None:
+    assert "rollout restart daemonset kube-proxy" not in shown()
+    assert "The commands for good: --verbose." in shown()
+    assert "$ kubectl --namespace kube-system rollout restart daemonset kube-proxy" in shown(everything=True)
+    assert "The commands for good" not in shown(everything=True)
+
+
+def test_an_exhausted_nodes_page_with_all_twelve_steps_stays_within_140_lines() -> None:
+    assert len(shown().splitlines()) <= 140
+
+
+def test_what_helps_is_said_even_where_no_remedy_does() -> None:
+    nothing = finding(step="remedies", title="What helps", says="Nothing about conntrack would help here.")
+    assert "Nothing about conntrack would help here." in shown(replace(SICK, remedies=(), findings=(nothing,)))
+
+
+def test_a_healthy_node_that_could_not_be_pinged_is_still_a_few_lines() -> None:
+    well = judge(seen(HEALTHY, ping=Unknown("no default gateway"), unknown={"reach.ping": "no default gateway"}), WAY)
+    assert len(shown(well).splitlines()) <= 6
+    assert "ping" not in shown(well)
+
+
+def test_what_was_not_read_is_said_below_the_steps() -> None:
+    blind = judge(seen(EXHAUSTED, unknown={"owners": "needs the privileged profile"}), WAY)
+    assert "? owners was not read: needs the privileged profile" in shown(blind)
+
+
+def test_names_of_any_width_keep_the_page_in_its_columns() -> None:
+    wide = suspect(
+        0.97, namespace="n" * 63, pod="p" * 253, label=f"{'n' * 63}/{'p' * 253}", owner="Deployment " + "d" * 253
+    )
+    chinese = suspect(0.97, label="节点" * 60, owner="部署 " * 40)
+    for noisy in (wide, chinese):
+        lines = shown(judge(seen(EXHAUSTED, attribution=attribution(noisy)), WAY)).splitlines()
+        assert [line for line in lines if cell_len(line) > 80 and not line.lstrip().startswith("$ ")] == []
 
 
 HOSTILE = "[bold red]x[/] :smile: \x1b[2J\x1b]0;title\x07 \u202eevil\r\x9b31m"

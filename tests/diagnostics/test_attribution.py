@@ -215,7 +215,7 @@ def test_a_deleted_pods_address_is_not_called_outside_where_the_node_has_no_pod_
 
 def test_a_deleted_pods_entries_are_said_to_linger() -> None:
     assert only(table(Source("10.244.8.77", 10)), view()).note == (
-        "this node's pods have such addresses, and none has this one now: a deleted pod, whose entries linger"
+        "no pod has this address now: a deleted pod's, whose entries linger"
     )
 
 

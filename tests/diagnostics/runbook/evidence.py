@@ -161,8 +161,15 @@ def suspect(share: float, **changed: Any) -> Suspect:
 
 def rest(share: float, **changed: Any) -> Suspect:
     """Another holder of entries: the node itself."""
-    changed = {"kind": SuspectKind.NODE, "address": "10.90.0.8", "pod": "", "pod_uid": "", "owner": "", **changed}
-    return suspect(share, label="node-8", **changed)
+    changed = {
+        "kind": SuspectKind.NODE,
+        "address": "10.90.0.8",
+        "pod": "",
+        "pod_uid": "",
+        "owner": "",
+        "label": "node-8",
+    } | changed
+    return suspect(share, **changed)
 
 
 def attribution(*suspects: Suspect) -> Attribution:

@@ -27,9 +27,9 @@ UNKNOWN = SuspectKind.UNKNOWN
             id="most has no owner",
         ),
         pytest.param(
-            (rest(0.63, kind=UNKNOWN, address="10.244.8.4"), suspect(0.36)),
+            (rest(0.63, kind=UNKNOWN, address="10.244.8.4", node="", label=""), suspect(0.36)),
             True,
-            "an unknown source (node-8) holds 63 %",
+            "an unknown source (10.244.8.4) holds 63 %",
             id="an address without a name",
         ),
         pytest.param(
@@ -75,18 +75,30 @@ def test_a_table_that_was_not_attributed_says_so() -> None:
     [
         pytest.param(suspect(0.9), "shop/checkout-7fff96c597-tsfl7", id="a pod"),
         pytest.param(rest(0.9), "the node itself (node-8)", id="the node"),
+        pytest.param(rest(0.9, node="", label=""), "the node itself (10.90.0.8)", id="the node, without a name"),
+        pytest.param(rest(0.9, node="node-9", label="node-9"), "another node (node-9)", id="another node"),
+        pytest.param(
+            rest(0.9, kind=UNKNOWN, address="10.244.8.77", label="10.244.8.77"),
+            "a deleted pod (10.244.8.77)",
+            id="a deleted pod",
+        ),
         pytest.param(
             rest(0.9, kind=SuspectKind.EXTERNAL, address="203.0.113.7"), "an outside address (node-8)", id="outside"
         ),
         pytest.param(suspect(0.9, pod="", label=""), "a pod (10.244.8.11)", id="a pod without a name"),
         pytest.param(
-            suspect(0.9, kind=UNKNOWN, pod="", label="", address=""), "an unknown source", id="nothing at all"
+            suspect(0.9, kind=UNKNOWN, pod="", label="", address="", node=""), "an unknown source", id="nothing at all"
         ),
         pytest.param(suspect(0.9, pod="a\x1b[31mb"), "shop/a\\x1b[31mb", id="a hostile name"),
     ],
 )
 def test_a_source_is_named_as_one_would_look_it_up(who: Suspect, says: str) -> None:
-    assert name(who) == says
+    assert name(who, "node-8") == says
+
+
+def test_another_node_that_calls_in_is_not_taken_for_this_one() -> None:
+    because = noisy(seen(EXHAUSTED, attribution=attribution(rest(0.9, node="node-9", label="node-9"))))[1]
+    assert because.startswith("another node (node-9) holds 90 %")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from diagnostics.model import Evidence, Known, Remedy, SuspectKind, Target, Unknown, Usage
-from diagnostics.runbook import conclude, limits
+from diagnostics.model import Ages, Evidence, Known, Remedy, SuspectKind, Target, Unknown, Usage
+from diagnostics.runbook import conclude, limits, measures
 from diagnostics.runbook.remedies import remedies
 from tests.diagnostics.runbook.evidence import (
     CHECKOUT_POD,
@@ -36,6 +36,7 @@ DNS = source({"UDP": 7_800}, (Target("udp", "10.96.0.10", 53, 7_800),))
 LEAK = source({"ESTABLISHED": 7_800}, (Target("tcp", "10.96.0.12", 80, 7_800),))
 RETRY = source({"SYN_SENT": 7_800}, (Target("tcp", "10.99.0.9", 80, 7_800),))
 HALF_CLOSED = source({"CLOSE_WAIT": 7_800}, (Target("tcp", "10.96.0.12", 80, 7_800),))
+DELETED = {"kind": SuspectKind.UNKNOWN, "pod": "", "pod_uid": "", "namespace": "", "owner": "", "label": "10.244.8.11"}
 LOAD = attribution(suspect(0.3), rest(0.4), rest(0.3))
 
 
@@ -81,7 +82,15 @@ NOW: dict[str, tuple[Evidence, list[str]]] = {
     ),
     "a pod that has ended: only its entries are left": (
         seen(EXHAUSTED, cluster=cluster(pods=Known((replace(CHECKOUT_POD, phase="Succeeded"),)))),
-        ["raise_limit", "shorten_timeouts", "flush_entries", "drain_node"],
+        ["flush_entries", "raise_limit"],
+    ),
+    "a deleted pod's entries: nobody to throttle, to kill or to move": (
+        held_by(CHURN, **DELETED),
+        ["flush_entries", "raise_limit"],
+    ),
+    "an unknown address that may be anybody's is not flushed": (
+        held_by(CHURN, **DELETED | {"node": ""}),
+        ["raise_limit", "shorten_timeouts", "drain_node"],
     ),
     "a pod of another node: a drain here does not move it": (
         held_by(CHURN, node="node-9"),
@@ -317,5 +326,54 @@ def test_the_workload_to_change_is_named() -> None:
 
 def test_how_soon_it_is_full_again_is_told_only_where_it_is_known() -> None:
     blind = seen(EXHAUSTED, table=Unknown("no"), rates=rates(drops=99))
-    assert "it buys time only" in one(blind, "raise_limit").says
-    assert one(blind, "restart_everything", "never").says.endswith("all reconnect.")
+    assert "and buys time only" in one(blind, "raise_limit").says
+    assert "full again in 11 s at this rate" in one(EXHAUSTED, "raise_limit").says
+
+
+def test_lingering_entries_are_told_from_their_pod_and_when_they_go_by_themselves() -> None:
+    remedy = one(held_by(CHURN, **DELETED), "flush_entries")
+    assert remedy.says == (
+        "Delete the entries of a deleted pod (10.244.8.11): the pod is gone, so this disturbs nobody, and about 7,760 "
+        "are free at once. Left alone, nine of ten expire within 2 min."
+    )
+    assert remedy.commands == ("conntrack -D --orig-src 10.244.8.11",)
+
+
+def test_lingering_entries_whose_source_was_not_kept_go_by_their_timeouts() -> None:
+    gone = suspect(0.97, **DELETED, source=None)
+    assert (
+        "they expire by their timeouts"
+        in one(seen(EXHAUSTED, attribution=attribution(gone, rest(0.03))), "flush_entries").says
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "seconds"),
+    [
+        pytest.param(source({"TIME_WAIT": 100}), 120.0, id="no ages: the whole timeout"),
+        pytest.param(
+            source({"TIME_WAIT": 100}, ages={"TIME_WAIT": Ages(120, 10.0, (0, 0, 0, 100))}), 90.0, id="30 s old"
+        ),
+        pytest.param(
+            source({"TIME_WAIT": 95, "ESTABLISHED": 5}, ages={"TIME_WAIT": Ages(120, 10.0, (0, 95))}),
+            110.0,
+            id="a few open connections do not count",
+        ),
+        pytest.param(source({"TIME_WAIT": 50, "ESTABLISHED": 50}), 432_000.0, id="half are open connections"),
+        pytest.param(source({"ODD": 100}), None, id="a state without a timeout"),
+        pytest.param(source({}), None, id="nothing"),
+        pytest.param(source({"UDP": 9}, ages={"UDP": Ages(30, float("inf"), (0, 9))}), None, id="absurd ages"),
+    ],
+)
+def test_how_long_entries_stay_follows_from_their_ages(held: Any, seconds: float | None) -> None:
+    assert measures.seconds_until_most_expired(held, {"tcp_established": 432_000}) == seconds
+
+
+def test_a_throttle_promises_what_was_measured_only_where_the_table_drops() -> None:
+    assert "(measured: 12 s)" in one(EXHAUSTED, "throttle_pod").says
+    evicting = seen(EXHAUSTED, rates=rates(early_drops=700), connects=connects())
+    assert "the table empties as its entries expire" in one(evicting, "throttle_pod").says
+
+
+def test_a_limit_below_the_entries_is_raised_above_them() -> None:
+    assert "Raise the limit to 17,054" in one(seen(EXHAUSTED, usage=usage(8_527)), "raise_limit").says

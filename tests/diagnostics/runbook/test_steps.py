@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from diagnostics.model import Evidence, KernelLog, Known, LogLine, Status, Unknown
+from diagnostics.model import Counters, Evidence, KernelLog, Known, LogLine, Pod, Status, Target, Unknown
+from diagnostics.probe.procfs import Unreadable
+from diagnostics.probe.reach import PING_NOT_PERMITTED, default_gateway
 from diagnostics.runbook import judge
 from tests.diagnostics.runbook.evidence import (
     EXHAUSTED,
     HEALTHY,
+    PODS,
     WAY,
     cluster,
     connects,
@@ -20,6 +25,18 @@ from tests.diagnostics.runbook.evidence import (
     table,
     usage,
 )
+
+PROBE = Pod(
+    "probes",
+    "conntrack-bot-probe-1",
+    "uid-probe",
+    "node-8",
+    "Pending",
+    host_network=True,
+    addresses=(),
+    labels={"app.kubernetes.io/managed-by": "conntrack-bot", "conntrack-bot/kind": "probe"},
+)
+FINISHED = Pod("shop", "migration", "uid-done", "node-8", "Succeeded", host_network=False, addresses=())
 
 
 @pytest.mark.parametrize(
@@ -40,6 +57,11 @@ def test_a_step_that_could_not_look_is_unknown_and_says_why(reading: str, step: 
     assert "needs CAP_SYSLOG" in finding.says
 
 
+def test_the_probe_calls_a_ping_without_an_address_what_the_step_expects(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="no default gateway"):
+        default_gateway(str(tmp_path))
+
+
 def says(evidence: Evidence, step: str) -> str:
     finding = next(finding for finding in judge(evidence, WAY).findings if finding.step == step)
     shown = "\n".join(f"$ {each.command}\n{each.output}" for each in finding.evidence)
@@ -52,7 +74,16 @@ SPOKEN = {
     "all connections fail": (
         EXHAUSTED,
         "new_connections",
-        "bad 20 of 20 new connections to the API Service failed (timeout",
+        "bad 20 of 20 new connections to the API Service failed (all timed out).",
+    ),
+    "some connections fail, for several reasons": (
+        seen(EXHAUSTED, connects=connects(lost=15, failed={"refused": 2, "timeout": 11, "EPERM": 1, "EPROTO": 1})),
+        "new_connections",
+        (
+            "13 of 20 new connections to the API Service failed (11 timed out, 1 refused by the kernel (EPERM), 1 "
+            "EPROTO); 2 more were refused, which is an answer. / Connections that are already open "
+            "still work, and some new ones"
+        ),
     ),
     "connections work after a lost packet": (
         seen(connects=connects(retransmitted=4)),
@@ -74,9 +105,25 @@ SPOKEN = {
         "usage",
         "In 3 s the kernel dropped 4,310 packets and evicted 2",
     ),
-    "usage at the limit is not by itself dropping": (EXHAUSTED, "usage", "the counters, not the fill, tell whether"),
+    "usage at the limit is not by itself dropping": (
+        seen(EXHAUSTED, rates=rates(early_drops=50), connects=connects()),
+        "usage",
+        "the counters, not the fill, tell whether",
+    ),
     "usage without a limit": (seen(usage=usage(limit=0)), "usage", "nf_conntrack_max 0 (no limit): it cannot be full"),
-    "usage above a lowered limit": (seen(EXHAUSTED, usage=usage(9_000)), "usage", "over the limit, which was lowered"),
+    "usage above a lowered limit": (
+        seen(EXHAUSTED, usage=usage(8_527)),
+        "usage",
+        (
+            "nf_conntrack_max 8,000: full, and 527 over the limit. In 3 s the kernel dropped 4,310 packets and evicted "
+            "2 entries. / The limit was lowered below what was there: until 527 entries are gone, each new connection"
+        ),
+    ),
+    "an entry or two above the limit wait to be freed": (
+        seen(EXHAUSTED, usage=usage(8_002)),
+        "usage",
+        "nf_conntrack_count 8,002, nf_conntrack_max 8,000: full. In 3 s",
+    ),
     "too few buckets": (
         seen(usage=usage(100_000, 262_144, 16_384)),
         "usage",
@@ -93,6 +140,12 @@ SPOKEN = {
         "dropped 20 packets and evicted 0 entries; our own attempts alone explain them.",
     ),
     "growth": (seen(rates=rates(growth_per_second=730.0)), "usage", "It grows by 730 entries a second."),
+    "a table that shrinks": (seen(rates=rates(growth_per_second=-1.2)), "usage", "It shrinks by 1 entry a second."),
+    "counters that decide come first": (
+        seen(counters=(Counters(1.0, 5, {"a": 3, "b": 0, "drop": 1, "early_drop": 0}),) * 2),
+        "usage",
+        "\ndrop=1 early_drop=0 a=3\n",
+    ),
     "a kernel without early_drop": (
         seen(rates=rates(early_drops=None)),
         "usage",
@@ -118,6 +171,24 @@ SPOKEN = {
         seen(kernel_log=log(5, last_at=None)),
         "kernel_log",
         "1 line says that the table is full, of unknown age",
+    ),
+    "equal lines are told once": (
+        seen(kernel_log=KernelLog((LogLine(9_990.0, "table full"),) * 5, 5, last_at=9_990.0)),
+        "kernel_log",
+        "net_ratelimit'\ntable full (4 more like it)",
+    ),
+    "a pod's lines are counted, not shown, on a healthy node": (
+        seen(kernel_log=KernelLog((LogLine(5.0, "full in netns 7", 7),), 0, other_netns=1)),
+        "kernel_log",
+        (
+            "ok No line says that the node's table is full; 1 line is about a pod's own table. /  /  / "
+            "$ dmesg | grep -iE 'conntrack.*table full|net_ratelimit'\n(no such line)"
+        ),
+    ),
+    "a pod's lines are shown where that pod's table is the matter": (
+        seen(kernel_log=KernelLog((LogLine(9_990.0, "full in netns 7", 7),), 0, other_netns=1)),
+        "kernel_log",
+        "net_ratelimit'\nfull in netns 7",
     ),
     "lines about a pod's table": (
         seen(kernel_log=log(other_netns=2)),
@@ -190,7 +261,59 @@ SPOKEN = {
     "restarts do not matter here": (HEALTHY, "restarts", "skipped"),
     "do not": (EXHAUSTED, "do_not", "4. Flush the whole table (conntrack -F)"),
     "nothing to avoid": (HEALTHY, "do_not", "skipped"),
-    "hash size needs no reboot": (EXHAUSTED, "remedies", "a larger hash size needs a reboot: it takes effect at once"),
+    "hash size needs no reboot": (
+        seen(EXHAUSTED, usage=usage(8_000, buckets=1_024)),
+        "remedies",
+        "a larger hash size needs a reboot: it takes effect at once",
+    ),
+    "a kill frees nothing at once": (EXHAUSTED, "remedies", "its entries stay until their timeout, so judge after 2"),
+    "a ping without the right to it was not tried": (
+        seen(EXHAUSTED, ping=Unknown(PING_NOT_PERMITTED)),
+        "ping",
+        "skipped Not tried: the look goes without the right to ping, on purpose. It would have told nothing of new TCP",
+    ),
+    "a ping without an address was not tried": (
+        seen(EXHAUSTED, ping=Unknown("no default gateway")),
+        "ping",
+        "skipped Not tried: this node has no default gateway to ping.",
+    ),
+    "our own debug pod, and finished ones, are not the node's pods": (
+        seen(EXHAUSTED, cluster=cluster(pods=Known((*PODS, PROBE, FINISHED)))),
+        "silence",
+        "9 of 9 pods are Running",
+    ),
+    "one pod": (seen(cluster=cluster(pods=Known((*PODS[:1], PROBE)))), "silence", "1 of 1 pod is Running"),
+    "only our own debug pod": (
+        seen(cluster=cluster(pods=Known((PROBE,)))),
+        "silence",
+        "ok The node is Ready; the node sent 1 % of its own TCP segments twice",
+    ),
+    "a pending debug pod does not stop the pods from running": (
+        seen(EXHAUSTED, cluster=cluster(pods=Known((*PODS, PROBE)))),
+        "pattern",
+        "☑ pods running",
+    ),
+    "dropped without a word": (EXHAUSTED, "silence", "no reset, no ICMP error, so applications wait."),
+    "an eviction is no drop": (
+        seen(EXHAUSTED, rates=rates(early_drops=50), connects=connects()),
+        "silence",
+        "/ An eviction is silent",
+    ),
+    "all are ASSURED": (
+        seen(EXHAUSTED, table=table({"TIME_WAIT": 8_000})),
+        "churn",
+        "All entries are ASSURED, so none gives way",
+    ),
+    "a lookup's price": (
+        seen(EXHAUSTED, table=table({"UDP": 8_000}, (Target("udp", "10.96.0.10", 53, 8_000),)), attribution=None),
+        "kubernetes",
+        "Each lookup through a Service costs one entry, for 30 s after its answer.",
+    ),
+    "no Service is involved": (
+        seen(EXHAUSTED, table=table({"SYN_SENT": 8_000}, dnat=0)),
+        "kubernetes",
+        "no entry was rewritten by a Service. /  /",
+    ),
     "nothing helps a look-alike": (seen(rates=rates(chaintoolong=9)), "remedies", "skipped Nothing about conntrack"),
     "only watching helps a healthy node": (HEALTHY, "remedies", "ok For good:\n1. Watch it"),
     "the pattern, ticked": (

@@ -146,6 +146,18 @@ def test_one_that_holds_beside_one_that_closes_is_no_high_request_rate() -> None
         pytest.param(CHURN, "short_lived_connections", "about 730 closed a second", id="the rate, from the ages"),
         pytest.param(CHURN, "short_lived_connections", "all to Service shop/payments:80", id="the Service's name"),
         pytest.param(RETRY, "aggressive_retries", "all to 10.99.0.9 port 80", id="an address without a name"),
+        pytest.param(
+            RETRY,
+            "aggressive_retries",
+            "10.99.0.9 port 80, an address that never answers.",
+            id="an address that is dead",
+        ),
+        pytest.param(
+            replace(RETRY, unreplied=RETRY.entries // 2),
+            "aggressive_retries",
+            "all to 10.99.0.9 port 80.",
+            id="half dead",
+        ),
         pytest.param(CHURN, "dns_storm", "No name server is among the targets", id="no name server"),
         pytest.param(STORM, "dns_storm", "100 % of the entries are UDP to port 53, most to 10.96.0.10", id="lookups"),
         pytest.param(STORM, "dns_storm", "about 400 UDP exchanges a second", id="lookups a second"),
@@ -175,7 +187,10 @@ def test_one_that_holds_beside_one_that_closes_is_no_high_request_rate() -> None
             id="several targets",
         ),
         pytest.param(
-            source({"TIME_WAIT": 60, "UDP": 9_000}), "short_lived_connections", "timeout; 0 % are open", id="no target"
+            source({"TIME_WAIT": 60, "UDP": 9_000}),
+            "short_lived_connections",
+            "wait for their timeout.",
+            id="no target",
         ),
         pytest.param(
             source({"TIME_WAIT": 1_200}),

@@ -22,12 +22,12 @@ ROWS: dict[str, tuple[Evidence, VerdictKind, str]] = {
     "a limit below the count is full": (
         seen(usage=usage(8_000, limit=4_000), rates=rates(drops=9), connects=UNREAD),
         VerdictKind.EXHAUSTED,
-        "8,000 of 4,000 entries",
+        "8,000 entries where 4,000 are allowed",
     ),
     "an absurd count is full, not an error": (
         seen(usage=usage(2**63, limit=1), rates=rates(drops=9)),
         VerdictKind.EXHAUSTED,
-        "absurdly many of 1 entries",
+        "absurdly many entries where 1 are allowed",
     ),
     "a table that breathes at its limit is exhausted, whatever the trough": (
         seen(usage=usage(6_500), counters=counters(0, 900, entries=8_000), rates=rates(drops=900)),
@@ -52,12 +52,12 @@ ROWS: dict[str, tuple[Evidence, VerdictKind, str]] = {
     "our own drops on a full table still prove it": (
         seen(FULL, rates=rates(drops=40), connects=connects(lost=20), ping=ping(0)),
         VerdictKind.EXHAUSTED,
-        "40 packets dropped in 3 s, no more than our own attempts explain, 20 of 20",
+        "40 packets dropped in 3 s: perhaps only our own tries, 20 of 20",
     ),
     "drops at 20 % that our own attempts explain are inconclusive": (
         seen(rates=rates(drops=30), connects=connects(lost=15)),
         VerdictKind.INCONCLUSIVE,
-        "no more than our own attempts explain, but the table has room",
+        "perhaps only our own tries, but the table has room",
     ),
     "two stray drops are healthy": (seen(rates=rates(drops=2)), VerdictKind.HEALTHY, "2 stray drops in 3 s"),
     "one stray drop is healthy": (seen(rates=rates(drops=1)), VerdictKind.HEALTHY, "1 stray drop in 3 s"),
