@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import paramiko
 
+from diagnostics.cluster.faults import plain
 from diagnostics.errors import SshError
 from diagnostics.transport import Tell, known_hosts
 from diagnostics.transport.knock import knock, knock_through
@@ -31,12 +33,18 @@ KEEPALIVE_SECONDS = 15
 DEAD_PEER_SECONDS = 20
 HANDSHAKE_SECONDS = 10.0
 LOOK_AGAIN_SECONDS = 0.01
+HEARTBEAT_SECONDS = 0.5
+KNOCK_AGAIN_SECONDS = 0.5  # a host that closes at once must not be hammered: each try costs its full table an entry
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 # paramiko 5.1 still offers these.
 WEAK_ALGORITHMS = {
     "ciphers": ["aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"],
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
 }
+
+# What paramiko raises. Its thread hands on whatever a host's bytes made it stumble over: UnicodeDecodeError (a
+# ValueError), IndexError, struct.error, TypeError.
+FOREIGN = (paramiko.SSHException, EOFError, OSError, ValueError, LookupError, TypeError, struct.error)
 
 # paramiko logs a traceback for each failed handshake; ours come as errors, in words. Who wants the log sets a level.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -59,8 +67,11 @@ class Session:
         self._transport = transport
         self._through = through
 
-    def run(self, command: str, stdin: bytes, seconds: float) -> Ran:
-        """Run a command in a channel of its own. Raises SshError where there is no whole answer within ``seconds``."""
+    def run(self, command: str, stdin: bytes, seconds: float, tell: Tell) -> Ran:
+        """Run a command in a channel of its own. Raises SshError where there is no whole answer within ``seconds``.
+
+        What ``tell`` raises ends the wait, and closes the channel.
+        """
         deadline = time.monotonic() + seconds
         try:
             with (
@@ -72,33 +83,31 @@ class Session:
                 with contextlib.suppress(OSError):  # a command may end without reading; its answer tells why
                     channel.sendall(stdin)
                     channel.shutdown_write()
-                return self._answer(channel, deadline)
-        except (paramiko.SSHException, EOFError, OSError) as error:
+                return self._answer(channel, deadline, tell)
+        except FOREIGN as error:
             if time.monotonic() >= deadline:
                 raise SshError(
                     f"{self.where} let us in, but its command gave no answer within {seconds:.0f} s."
                 ) from error
             raise SshError(f"The session with {self.where} broke off ({_words(error)}). Try again.") from error
 
-    def _answer(self, channel: paramiko.Channel, deadline: float) -> Ran:
-        out, err = bytearray(), bytearray()
+    def _answer(self, channel: paramiko.Channel, deadline: float, tell: Tell) -> Ran:
+        out, err, told = bytearray(), bytearray(), time.monotonic()
         while True:
             # Nothing comes after the end, so what is not there once the end has been seen is not coming.
             is_over = channel.closed or (channel.eof_received and channel.status_event.is_set())
-            moved = len(out) + len(err)
-            if channel.recv_ready():
-                out += channel.recv(65536)
-            if channel.recv_stderr_ready():  # emptied always: a full one would stop the command
-                err += channel.recv_stderr(65536)
+            has_moved = _take(channel, out, err)
             if len(out) > MOST_BYTES or len(err) > MOST_ERROR_BYTES:
                 raise SshError(f"{self.where} sent more than {MOST_BYTES} bytes: that is not our program's answer.")
-            if len(out) + len(err) > moved:
-                continue
-            if is_over:
+            if is_over and not has_moved:
                 return Ran(channel.exit_status, bytes(out), err.decode("utf-8", "replace"))
             if time.monotonic() >= deadline:
                 raise EOFError("no end of the answer")
-            time.sleep(LOOK_AGAIN_SECONDS)
+            if time.monotonic() - told >= HEARTBEAT_SECONDS:
+                told = time.monotonic()
+                tell("")
+            if not has_moved:
+                time.sleep(LOOK_AGAIN_SECONDS)
 
     def open_tcp(self, host: str, port: int, patience_seconds: float) -> paramiko.Channel | None:
         """A connection from there to ``host``, or None where ``host`` is silent."""
@@ -116,7 +125,7 @@ class Session:
                     f"{host} port {port} refuses connections from the bastion {self.where}. Check the port."
                 ) from error
             return None
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except FOREIGN as error:
             if self._transport.is_active():
                 return None
             raise SshError(f"The session with the bastion {self.where} broke off ({_words(error)}).") from error
@@ -182,16 +191,20 @@ class _Login:
                 self._handshake(transport)
                 self._check_host_key(transport.get_remote_server_key())
                 self._authenticate(transport, keys)
-            except (SshError, paramiko.SSHException, EOFError, OSError) as error:
+            except (SshError, *FOREIGN) as error:
                 _close(transport)
                 if isinstance(error, SshError):
                     raise
                 if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-                    raise SshError(f"{self.where} offers only algorithms that are unsafe today ({error}).") from error
+                    raise SshError(
+                        f"{self.where} offers only algorithms that are unsafe today ({_words(error)})."
+                    ) from error
                 if self._left() <= 1:
                     raise SshError(
                         f"{self.where} let us connect, but the login broke off ({_words(error)})."
                     ) from error
+                tell("")
+                time.sleep(KNOCK_AGAIN_SECONDS)
                 continue
             transport.set_keepalive(KEEPALIVE_SECONDS)
             return Session(transport, self.where, self.through)
@@ -278,6 +291,16 @@ class _Login:
         return keys
 
 
+def _take(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:
+    """Take what is there, and whether anything was. Standard error too: a full one would stop the command."""
+    before = len(out) + len(err)
+    if channel.recv_ready():
+        out += channel.recv(65536)
+    if channel.recv_stderr_ready():
+        err += channel.recv_stderr(65536)
+    return len(out) + len(err) > before
+
+
 def _close(transport: paramiko.Transport) -> None:
     """Close the socket too: a Transport that has died of itself leaves it open (paramiko 5.1)."""
     transport.close()
@@ -301,4 +324,5 @@ def _key_of(path: Path, certificate: Path | None) -> paramiko.PKey:
 
 
 def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    """A foreign error's text may be the other machine's: it is made plain."""
+    return plain(str(error) or type(error).__name__)

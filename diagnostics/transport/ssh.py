@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import diagnostics.probe
+from diagnostics.cluster.faults import plain
 from diagnostics.errors import SshError
 from diagnostics.probe import envelope
 from diagnostics.transport import Order, Report, Tell, shell
@@ -32,8 +33,10 @@ SECONDS_BEYOND_THE_DEADLINE = 5.0  # for the interpreter's start, and the way th
 INTERPRETERS = ("/usr/bin/python3", "python3", "/usr/libexec/platform-python", "/usr/local/bin/python3")
 
 # The first thing that runs on a host: may we be root, and which Python can carry the probe. Reads only. The names are
-# ours, from the tuple above; what a host answers is compared with them and never put into a command.
+# ours, from the tuple above; what a host answers is compared with them and never put into a command. It begins with a
+# new line: a login shell may have said something before, and not have ended it.
 _SCOUT = """\
+echo
 PATH=$PATH:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 uid=$(id -u)
 as=
@@ -73,12 +76,12 @@ class SshTransport:
     def look(self, order: Order, tell: Tell) -> Iterator[Report]:
         """Run the stages one after the other, each in a channel of its own."""
         with closing(self._connect(tell)) as session:
-            host = self._scout(session)
+            host = self._scout(session, tell)
             tell(f"logged in to {self._where}, looking with {host.python or 'the shell'}")
             has_answered = False
             for stage in order.stages():
                 try:
-                    report = _noted(_stage(session, host, order, stage), host.note)
+                    report = _noted(_stage(session, host, order, stage, tell), host.note)
                 except SshError as error:
                     if not has_answered:
                         raise
@@ -94,10 +97,10 @@ class SshTransport:
             raise SshError(f"SSH needs the package paramiko, which cannot be imported ({error}).") from error
         return connect(self._settings, self._where, tell)
 
-    def _scout(self, session: Session) -> _Host:
+    def _scout(self, session: Session, tell: Tell) -> _Host:
         script = _SCOUT.replace("INTERPRETERS", " ".join(self._interpreters) or '""')
         script = script.replace("WANTS_SUDO", "no" if self._settings.sudo is False else "yes")
-        ran = session.run("sh -s", script.encode("ascii"), SCOUT_SECONDS)
+        ran = session.run("sh -s", script.encode("ascii"), SCOUT_SECONDS, tell)
         lines = ran.out.decode("utf-8", "replace").splitlines()
         said = dict(line.partition("=")[::2] for line in lines)
         if said.get("end") != "scout" or "uid" not in said:
@@ -118,21 +121,21 @@ class SshTransport:
         elif "password" in sudo:
             why = f"sudo asks for a password: allow it in sudoers (NOPASSWD) for {user}, or log in as root"
         else:
-            why = f"sudo cannot be used ({_clipped(sudo)})"
+            why = f"sudo cannot be used ({plain(sudo)})"
         sentence = f"{user} is not root on {self._where.host}, and {why}"
         if self._settings.sudo:
             raise SshError(f"{sentence}.")
         return f"{sentence}: the table and the kernel log need root"
 
 
-def _stage(session: Session, host: _Host, order: Order, stage: str) -> Report:
+def _stage(session: Session, host: _Host, order: Order, stage: str, tell: Tell) -> Report:
     """One stage's report, by the probe or by the shell."""
     seconds = order.deadline_seconds + SECONDS_BEYOND_THE_DEADLINE
     if host.python is None and stage not in shell.STAGES:
         raise SshError(f"{session.where} has no python3 of 3.7 or newer, which the stage {stage} needs.")
     if host.python is None:
         argv = shell.argv(order, stage)
-        ran = session.run(f"{host.prefix}sh -s {' '.join(argv)}", shell.SCRIPT.encode("ascii"), seconds)
+        ran = session.run(f"{host.prefix}sh -s {' '.join(argv)}", shell.SCRIPT.encode("ascii"), seconds, tell)
         report = shell.parse(ran.out.decode("utf-8", "replace"), stage)
         if report is None:
             raise SshError(
@@ -140,7 +143,7 @@ def _stage(session: Session, host: _Host, order: Order, stage: str) -> Report:
             )
         return report
     program = bundle(PROBE, "diagnostics.probe", order.argv(stage, BUDGET_BYTES))
-    ran = session.run(f"{host.prefix}{host.python} -ISB -", program, seconds)
+    ran = session.run(f"{host.prefix}{host.python} -ISB -", program, seconds, tell)
     try:
         return envelope.unpack(ran.out.decode("ascii", "replace"))
     except envelope.DamagedEnvelopeError as error:
@@ -156,10 +159,4 @@ def _noted(report: Report, note: str) -> Report:
 
 def _said(ran: Ran) -> str:
     said = ran.err.strip() or ran.out.decode("utf-8", "replace").strip()
-    return f"exit status {ran.status}{': ' + _clipped(said.splitlines()[-1]) if said else ''}"
-
-
-def _clipped(said: str) -> str:
-    """A foreign machine's words, printable and short."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in said).strip()
-    return printable if len(printable) <= 160 else printable[:157] + "..."
+    return f"exit status {ran.status}{': ' + plain(said.splitlines()[-1]) if said else ''}"

@@ -33,6 +33,7 @@ class Behaviour:
     closes_at_once: int = 0
     silent_forwards: int = 0
     replaces_commands_with: str | None = None
+    says_first: str = ""
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -130,6 +131,8 @@ class _Server(paramiko.ServerInterface):
         if self._behaviour.ignores_commands:
             self._running.over.wait(30)
         ran = self._behaviour.replaces_commands_with or command.decode()
+        if self._behaviour.says_first:
+            ran = f"printf '%s' '{self._behaviour.says_first}'; {ran}"
         threading.Thread(target=_run, args=(channel, ran, self._behaviour.environment), daemon=True).start()
         return True
 

@@ -213,7 +213,7 @@ def test_a_command_without_an_end_is_given_up_within_its_time(tmp_path: Path) ->
         session = connect(stuck.settings, Door("root", "127.0.0.1", stuck.server.port), no_progress)
         started = time.monotonic()
         with pytest.raises(SshError, match="its command gave no answer within 1 s"):
-            session.run("true", b"", 1)
+            session.run("true", b"", 1, no_progress)
         assert time.monotonic() - started < 3
         session.close()
 
@@ -231,14 +231,14 @@ def test_what_a_command_says_is_read_whole(
 ) -> None:
     session = connect(healthy.settings, Door("root", "127.0.0.1", healthy.server.port), no_progress)
     with contextlib.closing(session):
-        ran = session.run(f"sh -c '{command}'", b"hello", 10)
+        ran = session.run(f"sh -c '{command}'", b"hello", 10, no_progress)
     assert (ran.status, ran.out, len(ran.err)) == (status, out, err_bytes)
 
 
 def test_an_endless_answer_is_cut_off(healthy: Machine) -> None:
     session = connect(healthy.settings, Door("root", "127.0.0.1", healthy.server.port), no_progress)
     with contextlib.closing(session), pytest.raises(SshError, match="sent more than 1048576 bytes"):
-        session.run("cat /dev/zero", b"", 10)
+        session.run("cat /dev/zero", b"", 10, no_progress)
 
 
 @pytest.mark.parametrize(
