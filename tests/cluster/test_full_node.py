@@ -39,7 +39,7 @@ def test_a_pod_that_exhausts_its_node_is_named_every_time(config: Path, via: str
             assert found["verdict"]["kind"] == "exhausted", (time, found["verdict"])
             assert found["usage"]["ratio"] >= lab.AS_GOOD_AS_FULL
             assert is_checkout(found["suspects"][0]), (time, found["suspects"][:3])
-            assert found["suspects"][0]["owner"] == "Deployment/checkout", found["suspects"][0]
+            assert found["suspects"][0]["owner"] == "Deployment checkout", found["suspects"][0]
             assert found["triggers"][0]["name"] in SHORT, (time, found["triggers"])
             assert found["transport"]["rung"] == via
             assert ran.seconds <= at_most_seconds, (time, found["transport"])
