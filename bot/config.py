@@ -70,7 +70,7 @@ class SshAccess(_Section):
 
 
 class LookSettings(_Section):
-    """What the probe is asked to do. ``connect`` is HOST:PORT that is known to be served; null: the API server."""
+    """What the probe is asked to do. ``connect`` is HOST:PORT that is known to be served; null: the API Service."""
 
     sample_entries: int = Field(default=8000, ge=100, le=10_000_000)
     watch_seconds: float = Field(default=2.0, gt=0, le=60)
