@@ -29,6 +29,7 @@ from diagnostics.model import (
     Way,
 )
 from diagnostics.runbook import measures
+from diagnostics.runbook.case import PRESSED
 from diagnostics.runbook.triggers import OUTSIDE
 from diagnostics.runbook.words import LONGEST_FOREIGN_TEXT, count, filled, listed, percent, points, span, visible
 
@@ -44,6 +45,16 @@ TRIGGERS = {
     "idle_connections": "idle connections",
 }
 PIECE = LONGEST_FOREIGN_TEXT
+OTHERS = "lookalikes."
+# A step that could not look says why, and a ping that was not tried is nothing missed: once is enough.
+NO_NEWS = (Status.UNKNOWN, Status.SKIPPED)
+TOLD_BY = {
+    "ping": ("reach.ping",),
+    "new_connections": ("reach.connect",),
+    "usage": ("usage", "counters"),
+    "kernel_log": ("kernel_log",),
+    "triggers": ("table",),
+}
 EXPLAINS = 0.3  # a trigger that scores less is not named at the top; its reasons are in the trigger's step
 # The verdict ends with its numbers in brackets: people get them on a line of their own.
 BRACKETS = re.compile(r"(?P<says>.*\S) \((?P<numbers>[^()]*)\)\.?", re.DOTALL)
@@ -73,6 +84,11 @@ class Report:
     def is_quiet(self) -> bool:
         """Nothing is wrong, so that a few lines say it all."""
         return self.kind is VerdictKind.HEALTHY
+
+    @property
+    def is_about_the_table(self) -> bool:
+        """The table is full, or fills: the whole runbook is the explanation."""
+        return self.kind in PRESSED
 
 
 def report(diagnosis: Diagnosis) -> Report:
@@ -142,8 +158,7 @@ def _who(diagnosis: Diagnosis) -> str:
     """Who holds the table, with what; where nobody stands out, that. Nothing where it does not matter."""
     suspect = diagnosis.noisy
     if suspect is None:
-        matters = diagnosis.verdict.kind in (VerdictKind.EXHAUSTED, VerdictKind.EVICTING, VerdictKind.FILLING)
-        return visible_lines(diagnosis.noisy_because) if matters else ""
+        return visible_lines(diagnosis.noisy_because) if diagnosis.verdict.kind in PRESSED else ""
     trigger = diagnosis.triggers[0] if diagnosis.triggers and diagnosis.triggers[0].score >= EXPLAINS else None
     target = _target(diagnosis, suspect)
     what = [TRIGGERS.get(trigger.name, trigger.name)] if trigger else []
@@ -202,9 +217,15 @@ def _gaps(diagnosis: Diagnosis) -> tuple[str, ...]:
     snapshot = diagnosis.snapshot
     if snapshot is None:
         return ()
-    not_missed = {f"reach.{finding.step}" for finding in diagnosis.findings if finding.status is Status.SKIPPED}
-    unknown = sorted((what, why) for what, why in snapshot.unknown.items() if what not in not_missed)
-    said = [f"{visible(what)} was not read: {visible(why)}" for what, why in unknown]
+    statuses = {finding.step: finding.status for finding in diagnosis.findings}
+    told = {read for step, reads in TOLD_BY.items() if statuses.get(step) in NO_NEWS for read in reads}
+    unknown = {what: why for what, why in snapshot.unknown.items() if what not in told}
+    said = [
+        f"not read: {visible(what)} ({visible(why)})" for what, why in sorted(unknown.items()) if OTHERS not in what
+    ]
+    others = sorted(visible(what.removeprefix(OTHERS).replace("_", " ")) for what in unknown if OTHERS in what)
+    if others and diagnosis.verdict.kind is VerdictKind.HEALTHY:  # Elsewhere the step about other causes names them.
+        said.append(f"other causes that could not be checked: {listed(others)}")
     left_out = [f"{count(number)} {visible(what)}" for what, number in sorted(snapshot.left_out.items()) if number]
     said += [f"left out to keep the answer small: {listed(left_out)}"] if left_out else []
     return (*said, *(["the look was cut short by its deadline"] if snapshot.partial else []))

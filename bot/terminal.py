@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bot.report import Report, needs_attention, visible_lines
-from diagnostics.model import Finding, Lookalike, Shown, Status, VerdictKind
+from diagnostics.model import Finding, Shown, Status, VerdictKind
 
 WIDTH = 80
 WIDEST = 100  # longer lines are hard to read, however wide the window
@@ -69,7 +69,7 @@ class _Page:
     def _is_shown(self, step: Finding, report: Report) -> bool:
         if self._everything:
             return True
-        return needs_attention(step) if report.is_quiet else step.status is not Status.SKIPPED
+        return step.status is not Status.SKIPPED if report.is_about_the_table else needs_attention(step)
 
     def _answer(self, report: Report, *, in_full: bool = False) -> None:
         mark, style = MARKS[VERDICTS[report.kind]]
@@ -119,13 +119,13 @@ class _Page:
 
     def _remedies(self, report: Report) -> None:
         """Each remedy with the commands that carry it out; the first one's stand at the top of the page."""
-        for when, title in (("now", "Now, gentlest first:"), ("permanent", "For good:")):
+        for when, title in (("now", "Now"), ("permanent", "For good")):
             chosen = [remedy for remedy in report.remedies if remedy.when == when]
             if chosen:
-                self._line(title, 5)
+                self._line(f"{title}, gentlest first:" if when == "now" and len(chosen) > 1 else f"{title}:", 5)
             for number, remedy in enumerate(chosen, 1):
                 is_above = when == "now" and number == 1 and not self._everything
-                says = f"{_briefly(remedy.says)}: see above." if is_above else remedy.says
+                says = f"{_briefly(remedy.says)} (see above)." if is_above else remedy.says
                 self._hanging(Text(f"     {number}."), Text(visible_lines(says)))
                 for command in remedy.commands if self._everything or (when == "now" and not is_above) else ():
                     self._command(command, 8)
@@ -143,10 +143,10 @@ class _Page:
 
     def _foot(self, report: Report, hidden: list[Finding]) -> None:
         if not report.is_quiet or self._everything:
-            self._lookalikes(report.lookalikes)
+            self._lookalikes(report)
         for gap in report.gaps:
             self._hanging(Text("?", MARKS[Status.UNKNOWN][1]), Text(gap))
-        if hidden and report.is_quiet:
+        if hidden and not report.is_about_the_table:
             self._line(
                 f"{len(hidden)} of {len(report.steps)} steps have nothing to report; --verbose shows them.", 2, "dim"
             )
@@ -155,10 +155,11 @@ class _Page:
             self._line(f"Skipped (--verbose says why): {titles}.", 2, "dim")
         self._line(f"{report.looked}.", 2, "dim")
 
-    def _lookalikes(self, lookalikes: tuple[Lookalike, ...]) -> None:
-        """Other causes that were found, in full; a step has counted the others already."""
-        for other in lookalikes:
-            if other.status == "found" or self._everything:
+    def _lookalikes(self, report: Report) -> None:
+        """Other causes that were found, unless the headline says so; a step has counted the rest already."""
+        for other in report.lookalikes:
+            is_news = other.status == "found" and visible_lines(other.says) not in report.headline
+            if is_news or self._everything:
                 mark, style = MARKS[Status.WARN if other.status == "found" else Status.SKIPPED]
                 name = visible_lines(other.name.replace("_", " "))
                 says = Text.assemble((f"{name}, {visible_lines(other.status)}: ", "bold"), visible_lines(other.says))

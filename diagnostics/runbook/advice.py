@@ -49,10 +49,11 @@ def advise(case: Case) -> Said:
     permanent = [remedy for remedy in chosen if remedy.when == PERMANENT]
     if not now and not permanent:
         return Said(Status.SKIPPED, "Nothing about conntrack would help here.")
-    lines = ["Now, gentlest first:", *_numbered(now)] if now else []
+    lines = ["Now, gentlest first:" if len(now) > 1 else "Now:", *_numbered(now)] if now else []
     lines += ["For good:", *_numbered(permanent)] if permanent else []
     shown = tuple(Shown(command, "") for remedy in now for command in remedy.commands)
-    return Said(Status.WARN if now else Status.OK, "\n".join(lines), evidence=shown, correction=_dated(chosen))
+    matters = bool(now) or case.verdict.kind is VerdictKind.RECOVERED
+    return Said(Status.WARN if matters else Status.OK, "\n".join(lines), evidence=shown, correction=_dated(chosen))
 
 
 def _numbered(chosen: list[Remedy]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from diagnostics.model import NamedTarget, Shown, Status, Table, VerdictKind
 from diagnostics.runbook import limits, measures
 from diagnostics.runbook.case import Case
-from diagnostics.runbook.lookalikes import FOUND, Group
+from diagnostics.runbook.lookalikes import FOUND, RULED_OUT, UNKNOWN, Group
 from diagnostics.runbook.measures import part
 from diagnostics.runbook.said import Said, not_seen
 from diagnostics.runbook.words import count, counted, listed, percent, sentence, span, visible
@@ -22,6 +22,7 @@ TITLES = {
     "idle_connections": "idle connections",
 }
 SHOWN_TARGETS = 5
+SHOWN_UNKNOWN = 5  # More names than this tell only that little was read.
 FAINT = 0.05  # A score below this is not worth a word.
 FAINT_TARGET = 0.01  # A target with less of the table explains nothing.
 COUNT_TARGETS = (
@@ -132,15 +133,23 @@ def silence(case: Case) -> Said:
     green += _pods(case)
     seen = sentence(listed(green)) if green else "The cluster was not asked whether its checks are green"
     resent = _resent(case)
-    found = [other for other in case.lookalikes if other.status == FOUND]
-    looked = f"{count(len(case.lookalikes))} other causes with the same symptoms were checked"
-    names = listed(other.name.replace("_", " ") for other in found)
-    others = f"{looked}: {names} found." if found else f"{looked}, none was found."
-    unsure = [other.name.replace("_", " ") for other in case.lookalikes if other.status == "unknown"]
-    if unsure:
-        others += f" Not known: {listed(unsure)}."
-    status = Status.WARN if found or case.is_failing else Status.OK
-    return Said(status, f"{seen}{resent}. {others}", SILENT.get(case.verdict.kind, ""))
+    is_found = any(other.status == FOUND for other in case.lookalikes)
+    status = Status.WARN if is_found or case.is_failing else Status.OK
+    return Said(status, f"{seen}{resent}. {_others(case)}", SILENT.get(case.verdict.kind, ""))
+
+
+def _others(case: Case) -> str:
+    """How many other causes were looked for, with the names of those found, and of those that nobody can rule out."""
+    named = {
+        status: [other.name.replace("_", " ") for other in case.lookalikes if other.status == status]
+        for status in (FOUND, RULED_OUT, UNKNOWN)
+    }
+    parts = [f"{listed(named[FOUND])} found"] if named[FOUND] else []
+    parts += [f"{count(len(named[RULED_OUT]))} ruled out"] if named[RULED_OUT] else []
+    if named[UNKNOWN]:
+        names = f" ({', '.join(named[UNKNOWN])})" if len(named[UNKNOWN]) <= SHOWN_UNKNOWN else ""
+        parts.append(f"{count(len(named[UNKNOWN]))} could not be checked{names}")
+    return f"Of {count(len(case.lookalikes))} other causes with the same symptoms: {', '.join(parts)}."
 
 
 def _pods(case: Case) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from diagnostics.model import Evidence, Suspect, SuspectKind
 from diagnostics.runbook import measures, verdict
-from diagnostics.runbook.words import count, percent, points, visible
+from diagnostics.runbook.words import count, percent, points, sentence, visible
 
 HALF = 0.5  # No peer publishes a threshold: half of the table is enough that the rest alone would not fill it.
 TIMES_THE_NEXT = 3.0
@@ -25,7 +25,7 @@ FIFTH = 0.2  # Below this, three times the next is a difference between small so
 def noisy(evidence: Evidence) -> tuple[Suspect | None, str]:
     """The one source that fills the table, or None, and the reason for either in a sentence."""
     if evidence.attribution is None:
-        return None, f"Who holds the entries is not known: {_why_not_attributed(evidence)}."
+        return None, f"It is not known who holds the entries: {_why_not_attributed(evidence)}."
     suspects = evidence.attribution.suspects
     # An address without a name is still one source: without a cluster, that is all there is.
     named = [suspect for suspect in suspects if suspect.kind is not SuspectKind.UNKNOWN or suspect.address]
@@ -42,10 +42,11 @@ def _by_the_rule(first: Suspect, suspects: tuple[Suspect, ...], holds: str) -> t
     # The part without an owner counts as one rival: it may be one.
     rivals = sorted((suspect.share for suspect in suspects if suspect is not first), reverse=True)
     second = rivals[0] if rivals else 0.0
+    starts = holds if first.kind is SuspectKind.POD else sentence(holds)  # A pod's name is spelled as it is.
     if first.share_low >= HALF:
-        return first, f"{holds}: more than half of the table."
+        return first, f"{starts}: more than half of the table."
     if first.share_low >= FIFTH and first.share >= TIMES_THE_NEXT * second:
-        return first, f"{holds}, at least three times as much as the next ({percent(second)})."
+        return first, f"{starts}, at least three times as much as the next ({percent(second)})."
     if second > first.share:
         return None, f"{percent(second)} of the entries could not be given to an owner; of the rest, {holds}."
     return (

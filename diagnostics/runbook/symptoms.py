@@ -28,7 +28,7 @@ NOT_TRIED = {
 FAILURES = {
     "timeout": "timed out",
     "refused": "refused",
-    "EPERM": "refused by the kernel (EPERM)",
+    "EPERM": "refused by the kernel",
     "EHOSTUNREACH": "without a way to the host",
     "ENETUNREACH": "without a way to the network",
 }

@@ -143,18 +143,32 @@ def test_gaps_are_said_as_plainly_as_what_was_seen() -> None:
         HEALTHY.snapshot, unknown={"kernel_log": "not permitted"}, left_out={"sources": 12, "rows": 0}, partial=True
     )
     assert said(WELL, snapshot=snapshot).gaps == (
-        "kernel_log was not read: not permitted",
+        "not read: kernel_log (not permitted)",
         "left out to keep the answer small: 12 sources",
         "the look was cut short by its deadline",
     )
     assert said(WELL, snapshot=None).gaps == ()
 
 
-def test_a_ping_that_was_not_tried_is_no_gap_and_one_that_failed_is() -> None:
+def test_a_ping_that_could_not_be_made_is_said_by_its_step_alone() -> None:
     untried = seen(EXHAUSTED, ping=Unknown("no default gateway"), unknown={"reach.ping": "no default gateway"})
     assert report(judge(untried, WAY)).gaps == ()
     broken = seen(EXHAUSTED, ping=Unknown("no ICMP socket"), unknown={"reach.ping": "no ICMP socket"})
-    assert report(judge(broken, WAY)).gaps == ("reach.ping was not read: no ICMP socket",)
+    assert report(judge(broken, WAY)).gaps == ()
+
+
+def test_what_a_step_says_it_could_not_read_is_not_said_again() -> None:
+    why = {"table": "needs CAP_NET_ADMIN", "owners": "not asked"}
+    blind = seen(EXHAUSTED, table=Unknown("needs CAP_NET_ADMIN"), attribution=None, unknown=why)
+    assert report(judge(blind, WAY)).gaps == ("not read: owners (not asked)",)
+
+
+def test_other_causes_that_could_not_be_checked_are_named_where_their_step_is_not_shown() -> None:
+    why = {"lookalikes.cloud_allowance": "no driver", "lookalikes.tcp_memory": "no"}
+    assert report(judge(seen(HEALTHY, unknown=why), WAY)).gaps == (
+        "other causes that could not be checked: cloud allowance and tcp memory",
+    )
+    assert report(judge(seen(EXHAUSTED, unknown=why), WAY)).gaps == ()
 
 
 def test_drops_that_may_all_be_our_own_are_told_so() -> None:

@@ -14,7 +14,7 @@ from bot.report import report
 from bot.terminal import Progress, show
 from diagnostics.model import Diagnosis, Finding, Lookalike, Shown, Status, Unknown, Verdict, VerdictKind, Way
 from diagnostics.runbook import judge
-from tests.diagnostics.runbook.evidence import EXHAUSTED, HEALTHY, attribution, seen, suspect
+from tests.diagnostics.runbook.evidence import EXHAUSTED, HEALTHY, attribution, rates, seen, suspect
 
 WAY = Way("pod", (), 1.1)
 SICK, WELL = judge(EXHAUSTED, WAY), judge(HEALTHY, WAY)
@@ -124,6 +124,14 @@ def test_other_causes_are_told_in_full_when_found_and_otherwise_on_request() -> 
     assert "softnet, ruled out: Nothing lost." in shown(replace(SICK, lookalikes=others), everything=True)
 
 
+def test_another_cause_is_named_once_and_the_steps_with_nothing_to_report_are_not_shown() -> None:
+    ports = judge(seen(HEALTHY, rates=rates(drops=120, insert_failed=120)), WAY)
+    text = shown(ports)
+    assert text.count("120 failed inserts") == 1
+    assert len(text.splitlines()) <= 25
+    assert "nothing to report; --verbose shows them." in text
+
+
 def test_steps_that_are_no_question_are_named_and_not_shown() -> None:
     steps = (finding(), finding(step="restarts", title="Restarts", status=Status.SKIPPED, says="No."))
     text = shown(replace(SICK, findings=steps))
@@ -143,7 +151,7 @@ def test_a_remedys_commands_stand_below_it_and_the_first_ones_only_at_the_top() 
     text = shown()
     assert re.search(r"\n {5}2\. Raise the limit[^$]+\n {8}\$ sysctl -w net\.netfilter\.nf_conntrack_max=16000\n", text)
     assert text.count("$ nft add table") == 1
-    assert re.search(r"1\. Throttle shop/checkout\S+ to 20 new connections a second:\s+see above\.", text)
+    assert re.search(r"1\. Throttle shop/checkout\S+ to 20 new connections a second\s+\(see above\)\.", text)
 
 
 def test_the_commands_for_good_are_shown_on_request() -> None:
@@ -170,7 +178,7 @@ def test_a_healthy_node_that_could_not_be_pinged_is_still_a_few_lines() -> None:
 
 def test_what_was_not_read_is_said_below_the_steps() -> None:
     blind = judge(seen(EXHAUSTED, unknown={"owners": "needs the privileged profile"}), WAY)
-    assert "? owners was not read: needs the privileged profile" in shown(blind)
+    assert "? not read: owners (needs the privileged profile)" in shown(blind)
 
 
 def test_names_of_any_width_keep_the_page_in_its_columns() -> None:

@@ -29,7 +29,7 @@ UNKNOWN = SuspectKind.UNKNOWN
         pytest.param(
             (rest(0.63, kind=UNKNOWN, address="10.244.8.4", node="", label=""), suspect(0.36)),
             True,
-            "an unknown source (10.244.8.4) holds 63 %",
+            "An unknown source (10.244.8.4) holds 63 %",
             id="an address without a name",
         ),
         pytest.param(
@@ -63,11 +63,11 @@ def test_shares_still_mean_something_where_usage_was_not_read() -> None:
 
 def test_a_table_that_was_not_read_names_nobody_and_says_why() -> None:
     found, because = noisy(seen(attribution=None, table=Unknown("not permitted")))
-    assert (found, because) == (None, "Who holds the entries is not known: not permitted.")
+    assert (found, because) == (None, "It is not known who holds the entries: not permitted.")
 
 
 def test_a_table_that_was_not_attributed_says_so() -> None:
-    assert noisy(seen(attribution=None))[1] == "Who holds the entries is not known: nothing was attributed."
+    assert noisy(seen(attribution=None))[1] == "It is not known who holds the entries: nothing was attributed."
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_source_is_named_as_one_would_look_it_up(who: Suspect, says: str) -> N
 
 def test_another_node_that_calls_in_is_not_taken_for_this_one() -> None:
     because = noisy(seen(EXHAUSTED, attribution=attribution(rest(0.9, node="node-9", label="node-9"))))[1]
-    assert because.startswith("another node (node-9) holds 90 %")
+    assert because.startswith("Another node (node-9) holds 90 %")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ SPOKEN = {
         seen(EXHAUSTED, connects=connects(lost=15, failed={"refused": 2, "timeout": 11, "EPERM": 1, "EPROTO": 1})),
         "new_connections",
         (
-            "13 of 20 new connections to the API Service failed (11 timed out, 1 refused by the kernel (EPERM), 1 "
+            "13 of 20 new connections to the API Service failed (11 timed out, 1 refused by the kernel, 1 "
             "EPROTO); 2 more were refused, which is an answer. / Connections that are already open "
             "still work, and some new ones"
         ),
@@ -221,8 +221,8 @@ SPOKEN = {
         "kubernetes",
         "Services work through Cilium's eBPF maps, without kube-proxy",
     ),
-    "nobody attributed": (seen(EXHAUSTED, attribution=None), "triggers", "Who holds the entries is not known"),
-    "retransmits not counted": (groups(retransmits={}), "silence", "pods are Running. 15 other causes"),
+    "nobody attributed": (seen(EXHAUSTED, attribution=None), "triggers", "It is not known who holds the entries"),
+    "retransmits not counted": (groups(retransmits={}), "silence", "pods are Running. Of 15 other causes"),
     "a failure without a reason": (
         seen(connects=connects(lost=9, failed={})),
         "new_connections",
@@ -242,8 +242,22 @@ SPOKEN = {
     ),
     "no trigger on a healthy node": (HEALTHY, "triggers", "ok No trigger explains much of the limit."),
     "green checks": (EXHAUSTED, "silence", "The node is Ready and 9 of 9 pods are Running"),
-    "other causes, none": (HEALTHY, "silence", "15 other causes with the same symptoms were checked, none was found."),
-    "other causes, one": (seen(rates=rates(chaintoolong=9)), "silence", "were checked: chain too long found."),
+    "other causes, none": (HEALTHY, "silence", "Of 15 other causes with the same symptoms: 15 ruled out. /"),
+    "other causes, one": (
+        seen(rates=rates(chaintoolong=9)),
+        "silence",
+        "symptoms: chain too long found, 14 ruled out.",
+    ),
+    "other causes, some not known": (
+        groups(cloud_allowance=None),
+        "silence",
+        "symptoms: 14 ruled out, 1 could not be checked (cloud allowance).",
+    ),
+    "other causes, little known": (
+        seen(other_counters=Unknown("no answer"), rates=Unknown("no")),
+        "silence",
+        "3 ruled out, 12 could not be checked. /",
+    ),
     "no cluster to be green": (seen(cluster=None), "silence", "The cluster was not asked whether its checks are green"),
     "rows as conntrack prints them": (
         EXHAUSTED,
