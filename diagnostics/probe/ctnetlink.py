@@ -15,16 +15,15 @@ import struct
 import time
 from collections import Counter
 
+from diagnostics.probe import netlink
 from diagnostics.probe.tally import SEEN_REPLY, Entry, Tally
 
 TYPE_CHECKING = False  # the module typing costs start time
 if TYPE_CHECKING:
     from typing import Any, Iterator
 
-NETLINK_NETFILTER = 12
 CT_NEW, CT_GET = 1 << 8, (1 << 8) | 1
-REQUEST_DUMP = 0x1 | 0x300  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
-NLMSG_ERROR, NLMSG_DONE = 2, 3
+ALL_FAMILIES = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg
 RECEIVE_BYTES = 65536  # the kernel fills at most 32 KiB per message
 SILENCE_SECONDS = 5.0
 MOST_KEYS = 12000  # different keys kept before they are folded into the tally: some 5 MB
@@ -70,14 +69,10 @@ class _Places:
             raise struct.error("not an entry")
 
     def _attributes(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """The netlink attributes between two offsets: (type, start of the value, end of the value)."""
-        while start + 4 <= end:
-            length, kind = struct.unpack_from("=HH", self._data, start)
-            if length < 4 or start + length > end:
-                raise struct.error("an attribute reaches past its end")
-            self.headers.append((start - self._start, 4))
-            yield kind & 0x3FFF, start + 4, start + length
-            start += (length + 3) & ~3
+        """The attributes between two offsets, their headers noted."""
+        for kind, value, value_end in netlink.walk(self._data, start, end):
+            self.headers.append((value - 4 - self._start, 4))
+            yield kind, value, value_end
 
     def _tuple(self, start: int, end: int, names: dict[str, str] | None) -> None:
         for nest, at, stop in self._attributes(start, end):
@@ -248,6 +243,7 @@ class Reader:
         self.seen = 0
         self.done = False
         self.error = 0
+        self.is_interrupted = False
         self._heads: dict[bytes, Head] = {}
 
     def feed(self, data: bytes) -> None:
@@ -275,15 +271,16 @@ class Reader:
 
     def _meet(self, data: bytes, offset: int) -> int:
         """A message that begins as none before: remember its beginning, or step over it. Returns where to go on."""
-        length = kind = 0
+        length = kind = flags = 0
         if offset + 16 <= len(data):
-            length, kind = struct.unpack_from("=IH", data, offset)
+            length, kind, flags = struct.unpack_from("=IHH", data, offset)
         end = offset + length
         if length < 16 or end > len(data):
             self.tally.unparsed += 1
             return len(data)
         after: int = (end + 3) & ~3
-        if kind in (NLMSG_DONE, NLMSG_ERROR):
+        self.is_interrupted = self.is_interrupted or bool(flags & netlink.INTERRUPTED)
+        if kind in (netlink.DONE, netlink.ERROR):
             self.done = True
             self.error = -struct.unpack_from("=i", data, offset + 16)[0] if length >= 20 else 0
             return after
@@ -316,27 +313,31 @@ class Reader:
 
 
 def dump(tally: Tally, most: int | None, deadline: float | None) -> bool:
-    """Count about ``most`` entries of both address families, or all; true where the dump came to its end.
+    """Count about ``most`` entries of both address families, or all; true where the dump came whole to its end.
 
     ``deadline`` is a time of ``time.monotonic()``. Raises OSError where the kernel refuses (EPERM: CAP_NET_ADMIN).
     """
     reader = Reader(tally)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as netlink:
-        netlink.settimeout(SILENCE_SECONDS)
-        netlink.bind((0, 0))
-        netlink.send(struct.pack("=IHHIIBBH", 20, CT_GET, REQUEST_DUMP, 1, 0, socket.AF_UNSPEC, 0, 0))
-        while not reader.done:
-            try:
-                reader.feed(netlink.recv(RECEIVE_BYTES))
-            except socket.timeout:
-                tally.ended_early = True
-                break
-            if most is not None and reader.seen >= most:
-                break
-            if deadline is not None and time.monotonic() >= deadline:
-                tally.ended_early = True
-                break
+    with netlink.asking(netlink.NETFILTER, CT_GET, ALL_FAMILIES, dump=True, timeout_seconds=SILENCE_SECONDS) as asked:
+        receive(asked, reader, most, deadline)
     if reader.error and not reader.seen:
         raise OSError(reader.error, os.strerror(reader.error))
     reader.finish()
-    return reader.done and not reader.error
+    return reader.done and not reader.error and not reader.is_interrupted
+
+
+def receive(asked: socket.socket, reader: Reader, most: int | None, deadline: float | None) -> None:
+    """Feed the reader until the dump, the sample or the time is over, or the kernel falls silent or runs short."""
+    while not reader.done:
+        try:
+            reader.feed(asked.recv(RECEIVE_BYTES))
+        except OSError as error:  # silence too. ENOBUFS: the kernel had no memory for the next part
+            if not isinstance(error, socket.timeout) and not reader.seen:
+                raise
+            reader.tally.ended_early = True
+            return
+        if most is not None and reader.seen >= most:
+            return
+        if deadline is not None and time.monotonic() >= deadline:
+            reader.tally.ended_early = True
+            return

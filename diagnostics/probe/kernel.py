@@ -1,7 +1,8 @@
 """What the kernel says about its conntrack table, apart from the entries: fill, limit, timeouts, log lines, counters.
 
-Only reads. It must not know what the numbers mean for a verdict, and it loads no kernel module: where nf_conntrack is
-not loaded, it says so and asks nothing more.
+Only reads. It must not know what the numbers mean for a verdict. Where nf_conntrack is not loaded it says so and asks
+nothing more: a question would make the kernel load it. (Where it is loaded, its netlink half may be loaded by a
+question, as by ``conntrack -L``; that half tracks nothing.)
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["Unreadable", "counters", "kernel_log", "node", "settings", "timeouts", "usage"]
 
 SYSCTLS = "/proc/sys/net/netfilter"
+SIGNS = (
+    SYSCTLS + "/nf_conntrack_count",
+    "/proc/net/stat/nf_conntrack",
+    "/proc/net/nf_conntrack",
+    "/sys/module/nf_conntrack",
+)
 NOT_LOADED = "nf_conntrack is not loaded"
 MOST_SYSCTLS = 200  # a kernel has about 60
 MOST_CPUS = 4096
@@ -91,8 +98,7 @@ def usage(root: str = "/") -> Dict[str, Any]:
 
 def require_conntrack(root: str) -> None:
     """Raise where the kernel tracks nothing: a netlink question would make it load the module."""
-    signs = (SYSCTLS + "/nf_conntrack_count", "/proc/net/stat/nf_conntrack", "/sys/module/nf_conntrack")
-    if not any(os.path.exists(place(root, sign)) for sign in signs):
+    if not any(os.path.exists(place(root, sign)) for sign in SIGNS):
         raise Unreadable(NOT_LOADED)
 
 

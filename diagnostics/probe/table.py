@@ -29,7 +29,7 @@ import socket
 import time
 
 from diagnostics.probe import ctnetlink
-from diagnostics.probe.kernel import Unreadable
+from diagnostics.probe.kernel import Unreadable, require_conntrack
 from diagnostics.probe.tally import ASSURED, OFFLOAD, SEEN_REPLY, TCP_STATES, Entry, Tally
 
 TYPE_CHECKING = False  # the module typing costs start time
@@ -54,8 +54,10 @@ def read(
     """The section "table": about ``most`` entries, or all of them where that is None.
 
     ``timeouts`` are the report's, ``deadline`` is a time of ``time.monotonic()``; what was counted by then is returned.
-    Raises Unreadable where neither ctnetlink nor /proc can be read.
+    Raises Unreadable where neither ctnetlink nor /proc can be read, and where the kernel tracks nothing: a question would
+    make it load nf_conntrack.
     """
+    require_conntrack(root)
     began = time.monotonic()
     tally = Tally(timeouts)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import struct
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnostics.probe import ctnetlink
+from diagnostics.probe import ctnetlink, netlink
 from diagnostics.probe.tally import Tally
 from tests.kernel.tables import message
 
@@ -31,7 +32,7 @@ GROUPS: dict[str, dict[str, Any]] = {
     "mark": {"source": "10.244.1.18", "to": "10.96.0.15", "mark": 7},
     "out": {"source": "10.244.1.19", "to": "203.0.113.7", "port": 443, "snat": "192.168.50.10"},
 }
-DONE = struct.pack("=IHHIIi", 20, ctnetlink.NLMSG_DONE, 2, 1, 0, 0)
+DONE = struct.pack("=IHHIIi", 20, netlink.DONE, 2, 1, 0, 0)
 
 
 def messages(*names: str, each: int = 3) -> list[bytes]:
@@ -134,8 +135,42 @@ def test_an_entry_picked_up_from_the_servers_side_is_turned_round() -> None:
 
 
 def test_an_error_from_the_kernel_is_kept() -> None:
-    reader, _ = read(struct.pack("=IHHIIi", 20, ctnetlink.NLMSG_ERROR, 0, 1, 0, -1))
+    reader, _ = read(struct.pack("=IHHIIi", 20, netlink.ERROR, 0, 1, 0, -1))
     assert (reader.done, reader.error) == (True, 1)
+
+
+def test_a_dump_that_the_kernel_calls_inconsistent_is_not_the_whole_table() -> None:
+    first, *others = messages("closing")
+    reader, table = read(first[:6] + struct.pack("=H", netlink.INTERRUPTED) + first[8:] + b"".join(others) + DONE)
+    assert (table["read"], reader.done, reader.is_interrupted) == (3, True, True)
+
+
+class Kernel:
+    """A netlink socket whose answers are these, one after the other."""
+
+    def __init__(self, *answers: bytes | OSError) -> None:
+        self._answers = list(answers)
+
+    def recv(self, most: int) -> bytes:
+        answer = self._answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer[:most]
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOBUFS, "no room"), TimeoutError("silence")], ids=str)
+def test_what_was_read_before_the_kernel_ran_short_is_kept(trouble: OSError) -> None:
+    reader = ctnetlink.Reader(Tally(TIMEOUTS))
+    ctnetlink.receive(Kernel(b"".join(messages("closing")), trouble), reader, None, None)  # type: ignore[arg-type]  # recv is all it needs
+    reader.finish()
+    table = reader.tally.section()
+    assert (table["read"], table["ended_early"], reader.done) == (3, True, False)
+
+
+def test_a_kernel_that_has_no_room_from_the_start_is_no_empty_table() -> None:
+    reader = ctnetlink.Reader(Tally(TIMEOUTS))
+    with pytest.raises(OSError, match="no room"):
+        ctnetlink.receive(Kernel(OSError(errno.ENOBUFS, "no room")), reader, None, None)  # type: ignore[arg-type]  # the same
 
 
 @given(st.binary(max_size=600))

@@ -76,7 +76,16 @@ def test_zones_and_reversed_entries_of_a_real_table_are_seen(tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("refused")
 def test_neither_way_readable_is_a_reason_not_an_empty_table(tmp_path: Path) -> None:
+    (tmp_path / "sys/module/nf_conntrack").mkdir(parents=True)
     with pytest.raises(Unreadable, match=r"needs CAP_NET_ADMIN; /proc/net/nf_conntrack: not in this kernel"):
+        table.read(TIMEOUTS, root=str(tmp_path))
+
+
+def test_where_nothing_is_tracked_the_kernel_is_not_asked_for_a_table_which_would_load_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctnetlink, "dump", lambda *_: pytest.fail("the kernel was asked"))
+    with pytest.raises(Unreadable, match="nf_conntrack is not loaded"):
         table.read(TIMEOUTS, root=str(tmp_path))
 
 
@@ -115,6 +124,7 @@ def test_damaged_lines_never_crash_it(data: st.DataObject) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may dump; this claim is about everybody else")
-def test_without_rights_the_refusal_is_the_kernels_own() -> None:
+def test_without_rights_the_refusal_is_the_kernels_own(tmp_path: Path) -> None:
+    (tmp_path / "sys/module/nf_conntrack").mkdir(parents=True)
     with pytest.raises(Unreadable, match="CAP_NET_ADMIN"):
-        table.read(TIMEOUTS, root="/nonexistent")
+        table.read(TIMEOUTS, root=str(tmp_path))
