@@ -181,6 +181,8 @@ def who(suspect: Suspect) -> str:
         return f"{label} ({visible(suspect.owner)})" if suspect.owner else label
     if suspect.kind is SuspectKind.NODE:
         return f"node {label}" if suspect.label else "the node itself"
+    if suspect.kind is SuspectKind.UNKNOWN and suspect.node:  # Attribution knows that the address was a pod's.
+        return f"a deleted pod ({label})"
     return {SuspectKind.SERVICE: f"Service {label}", SuspectKind.EXTERNAL: f"outside address {label}"}.get(
         suspect.kind, label
     )

@@ -66,7 +66,7 @@ def _stranger(blank: Suspect, book: Book) -> Suspect:
     if book.not_looked_up:
         return replace(blank, note=f"not looked up: {book.not_looked_up}")
     if book.is_in_pod_range(blank.address):
-        note = "no pod has this address now: a deleted pod's, whose entries linger"
+        note = "no pod has this address now; its entries linger"
         return replace(blank, node=book.node, note=note)
     return replace(blank, kind=SuspectKind.EXTERNAL)
 

@@ -43,7 +43,7 @@ def proposal(case: Case) -> Proposal | None:
     limit = min(wanted, _affordable(read), max(LARGEST_LIMIT, read.limit))
     if limit <= max(read.limit, entries):
         return None
-    rate = arrivals_per_second(case.evidence)
+    rate = _rate(case)
     return Proposal(
         limit=limit,
         buckets=_buckets(limit, read.buckets),
@@ -54,7 +54,7 @@ def proposal(case: Case) -> Proposal | None:
 
 def permanent_limit(case: Case) -> int:
     """A limit with room for this node's traffic: a power of two, at least kube-proxy's own minimum."""
-    rate = min(arrivals_per_second(case.evidence) or 0.0, MOST_PER_SECOND)
+    rate = min(_rate(case) or 0.0, MOST_PER_SECOND)
     read = usage(case.evidence)
     now = min(read.limit, LARGEST_LIMIT) if read is not None else 0
     needed = max(rate * SHORT_LIFETIME_SECONDS * HEADROOM, KUBE_PROXY_MINIMUM, now * HEADROOM, 1)
@@ -68,10 +68,15 @@ def price_of(limit: int) -> int:
 
 def seconds_until_full_again(case: Case) -> float | None:
     """How long an emptied table lasts at this rate."""
-    read, rate = usage(case.evidence), arrivals_per_second(case.evidence)
+    read, rate = usage(case.evidence), _rate(case)
     if read is None or read.limit == 0 or not rate:
         return None
     return min(read.limit, 2**62) / rate
+
+
+def _rate(case: Case) -> float | None:
+    """New entries a second from now on; not known where those in the table are a pod's that opens no more."""
+    return None if case.lingering is not None else arrivals_per_second(case.evidence)
 
 
 def _affordable(read: Usage) -> int:

@@ -31,7 +31,7 @@ def remedies(case: Case) -> tuple[Remedy, ...]:
         case VerdictKind.INCONCLUSIVE:
             return (_check_by_hand(case),)
         case VerdictKind.LOOKALIKE:
-            says = "The table is not what fails: a higher limit, a flush or a killed pod changes nothing."
+            says = "Raise the limit, flush entries or kill pods: the table is not what fails, so none of it helps."
             return (Remedy("raise_limit", NEVER, says),)
         case VerdictKind.RECOVERED:
             return (*permanent.remedies(case), *_never(case))

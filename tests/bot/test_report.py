@@ -126,6 +126,11 @@ def test_the_first_thing_to_do_is_the_gentlest_that_works_now() -> None:
             Suspect(SuspectKind.EXTERNAL, 1, 1, 1, 1, label="203.0.113.7"), "outside address 203.0.113.7", id="outside"
         ),
         pytest.param(Suspect(SuspectKind.UNKNOWN, 1, 1, 1, 1, address="10.0.0.1"), "10.0.0.1", id="unknown"),
+        pytest.param(
+            Suspect(SuspectKind.UNKNOWN, 1, 1, 1, 1, address="10.0.0.1", node="node-8"),
+            "a deleted pod (10.0.0.1)",
+            id="a deleted pod",
+        ),
         pytest.param(Suspect(SuspectKind.UNKNOWN, 1, 1, 1, 1), "nobody known", id="nothing known"),
     ],
 )

@@ -214,9 +214,7 @@ def test_a_deleted_pods_address_is_not_called_outside_where_the_node_has_no_pod_
 
 
 def test_a_deleted_pods_entries_are_said_to_linger() -> None:
-    assert only(table(Source("10.244.8.77", 10)), view()).note == (
-        "no pod has this address now: a deleted pod's, whose entries linger"
-    )
+    assert only(table(Source("10.244.8.77", 10)), view()).note == ("no pod has this address now; its entries linger")
 
 
 # ---- pods that are gone, addresses that are reused ------------------------------------------------------------------

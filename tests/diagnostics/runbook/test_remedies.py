@@ -339,6 +339,12 @@ def test_lingering_entries_are_told_from_their_pod_and_when_they_go_by_themselve
     assert remedy.commands == ("conntrack -D --orig-src 10.244.8.11",)
 
 
+def test_a_pod_that_is_gone_fills_no_table_again() -> None:
+    gone = held_by(CHURN, **DELETED)
+    assert "and buys time only" in one(gone, "raise_limit").says
+    assert limits.seconds_until_full_again(conclude(gone)) is None
+
+
 def test_lingering_entries_whose_source_was_not_kept_go_by_their_timeouts() -> None:
     gone = suspect(0.97, **DELETED, source=None)
     assert (
