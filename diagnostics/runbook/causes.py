@@ -36,8 +36,7 @@ RESENT = 0.01  # TCP sends a little again on any network.
 SILENT = {
     VerdictKind.EXHAUSTED: "Packets are dropped without a word: no reset, no ICMP error, so applications wait. Names "
     "fail first, because each lookup needs a new entry.",
-    VerdictKind.EVICTING: "An eviction is silent: the half-open connection or the lookup that lost its entry waits for "
-    "an answer until it gives up.",
+    VerdictKind.EVICTING: "An eviction is silent: whoever lost the entry waits for an answer until it gives up.",
 }
 
 
