@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_a_profile_has_these_rights_and_no_others(profile: str, rights: dict[str
 
 @pytest.mark.parametrize("deep", [False, True], ids=["two stages", "three stages"])
 def test_every_stage_is_a_container_with_a_whole_message_of_its_own(deep: bool) -> None:
-    order = Order(deep=deep)
+    order = Order(deep=deep, watch_seconds=1.0)
     made = spec(order)
     containers = [*made["initContainers"], *made["containers"]]
     assert tuple(one["name"] for one in containers) == order.stages()
@@ -220,6 +221,21 @@ def test_the_pod_is_deleted_by_its_uid_and_at_once(api: KubeApi, cluster: Cluste
     list(reports)
     assert len(cluster.of_kind("pods", SETTINGS.namespace)) == 1
     assert "could not be deleted" in told[-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "watched"),
+    [
+        pytest.param(2.0, "1", id="less the gap"),
+        pytest.param(5.0, "4", id="longer"),
+        pytest.param(0.1, "0.1", id="short"),
+    ],
+)
+def test_the_gap_between_the_containers_is_watched_time_too(asked: float, watched: str) -> None:
+    """The counters of both are compared, so the time in which neither runs counts."""
+    body = probe_pod(PodSettings(image="main:1"), "node-8", Order(watch_seconds=asked), name="probe-1")
+    words = body["spec"]["containers"][0]["args"]
+    assert words[words.index("--seconds") + 1] == watched
 
 
 def test_a_report_counts_although_its_container_failed(api: KubeApi, cluster: Cluster) -> None:
@@ -421,7 +437,34 @@ def test_a_failed_deletion_is_told_and_the_answers_stay(api: KubeApi, cluster: C
     told: list[str] = []
     reports = list(PodTransport(api, "node-8", SETTINGS).look(Order(), told.append))
     assert reports == [report("look"), report("watch")]
-    assert "ends by itself, and the next sweep removes it" in told[-1]
+    assert "ends by itself, and a later sweep removes it" in told[-1]
+
+
+@pytest.mark.parametrize(
+    "illness",
+    [
+        pytest.param(Illness("DELETE", "/pods", status=429, body="slow down", times=2), id="overloaded"),
+        pytest.param(Illness("DELETE", "/pods", status=500, body="oh", times=2), id="a fault of the server"),
+        pytest.param(Illness("DELETE", "/pods", drop=True, times=2), id="connections that break"),
+        pytest.param(Illness("DELETE", "/pods", drop_after=True, times=1), id="a lost answer"),
+    ],
+)
+def test_an_api_that_stumbles_at_the_deletion_leaves_nothing_behind(
+    api: KubeApi, cluster: Cluster, illness: Illness
+) -> None:
+    cluster.illnesses = [illness]
+    assert looked(api) == [report("look"), report("watch")]
+    assert nothing_left(cluster)
+
+
+@pytest.mark.parametrize(("phase", "swept"), [("Running", 0), ("Succeeded", 1), ("Failed", 1)])
+def test_a_clock_that_is_ahead_takes_no_pod_that_is_in_use(
+    api: KubeApi, cluster: Cluster, phase: str, swept: int
+) -> None:
+    created = datetime.fromtimestamp(time.time() - 1200, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    parts: dict[str, Any] = {"metadata": {"creationTimestamp": created, "labels": LABELS}, "status": {"phase": phase}}
+    cluster.add("pods", "young", SETTINGS.namespace, **parts)
+    assert sweep(api, SETTINGS) == swept
 
 
 # ---- leftovers ------------------------------------------------------------------------------------------------------
