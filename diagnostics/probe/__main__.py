@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NICENESS = 10  # the node is in trouble: everything else comes first
 QUIET_SECONDS = 0.5  # between the two readings of the counters in a look
 SAVED_FOR_OUTPUT_SECONDS = 0.5
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
 
 class Stopped(BaseException):
@@ -86,7 +87,7 @@ class Stage:
             self.report[section] = read()
         except kernel.Unreadable as why:
             self.unknown(section, str(why))
-        except (OSError, ValueError, OverflowError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever one section stumbles over, it must cost no other)
             self.unknown(section, "%s: %s" % (type(error).__name__, error))
 
     def unknown(self, section: str, why: str) -> None:
@@ -171,10 +172,8 @@ def _count_again(stage: Stage, at: float) -> None:
 def _reach(stage: Stage, part: str, tried: Callable[[], Any]) -> None:
     try:
         stage.report["reach"][part] = tried()
-    except kernel.Unreadable as why:
+    except (kernel.Unreadable, OSError) as why:
         stage.unknown("reach." + part, str(why))
-    except OSError as error:
-        stage.unknown("reach." + part, str(error))
 
 
 def _ping(reach: Any, options: Options) -> dict[str, Any]:
@@ -186,7 +185,14 @@ def _ping(reach: Any, options: Options) -> dict[str, Any]:
 
 
 def _stop(number: int, _frame: Any) -> None:
+    _ignore_signals()  # a second one must not interrupt the telling of what the first one has left
     raise Stopped("the deadline came" if number == signal.SIGALRM else "stopped by a signal")
+
+
+def _ignore_signals() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -203,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
         os.nice(NICENESS)
     except OSError:
         pass
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+    for number in SIGNALS:
         signal.signal(number, _stop)
     signal.setitimer(signal.ITIMER_REAL, options.deadline)
     try:
@@ -211,9 +217,7 @@ def main(argv: list[str] | None = None) -> int:
     except Stopped as why:
         stage.report["partial"] = True
         stage.unknown("stage", str(why))
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_signals()
     if options.output:
         stage.save()
     else:

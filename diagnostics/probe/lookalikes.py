@@ -55,6 +55,8 @@ def read(root: str = "/") -> Dict[str, Any]:
             groups[name] = look(root)
         except Unreadable as error:
             unknown[name] = str(error)
+        except Exception as error:  # noqa: BLE001 (whatever one group stumbles over, it must cost no other)
+            unknown[name] = "%s: %s" % (type(error).__name__, error)
     return {"groups": groups, "unknown": unknown}
 
 

@@ -54,8 +54,8 @@ def read(
     """The section "table": about ``most`` entries, or all of them where that is None.
 
     ``timeouts`` are the report's, ``deadline`` is a time of ``time.monotonic()``; what was counted by then is returned.
-    Raises Unreadable where neither ctnetlink nor /proc can be read, and where the kernel tracks nothing: a question would
-    make it load nf_conntrack.
+    Raises Unreadable where neither ctnetlink nor /proc can be read, and where the kernel tracks nothing: to ask it
+    would load nf_conntrack.
     """
     require_conntrack(root)
     began = time.monotonic()

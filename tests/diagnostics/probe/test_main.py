@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from diagnostics.probe import envelope
+from diagnostics.probe.__main__ import Stage
 
 ROOT = Path(__file__).parents[3]
 
@@ -67,6 +68,30 @@ def test_a_signal_ends_a_stage_with_what_was_read_by_then(number: signal.Signals
     report = envelope.unpack(told)
     assert report["partial"] is True
     assert "signal" in report["unknown"]["stage"]
+
+
+def test_a_second_signal_does_not_interrupt_the_telling() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-m", "diagnostics.probe", "watch", "--seconds", "30"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2)
+    for _ in range(20):
+        program.send_signal(signal.SIGTERM)
+        time.sleep(0.002)
+    told, _ = program.communicate(timeout=20)
+    assert (program.returncode, envelope.unpack(told)["partial"]) == (0, True)
+
+
+def test_whatever_one_section_stumbles_over_costs_no_other() -> None:
+    stage = Stage("look", 4096, "")
+    stage.add("settings", lambda: dict[str, int]()["missing"])
+    stage.add("usage", lambda: {"entries": 1, "limit": 2})
+    told = envelope.unpack(stage.packed().decode())
+    assert told["usage"] == {"entries": 1, "limit": 2}
+    assert told["unknown"] == {"settings": "KeyError: 'missing'"}
 
 
 @pytest.mark.parametrize(
