@@ -26,7 +26,11 @@ __all__ = ["PodSettings", "PodTransport", "sweep"]
 # and need a connection of its own, which is what the bot's node may be unable to open.
 POLL_SECONDS = 0.2
 STATUS_SECONDS = 12.0  # the kubelet's status manager batches for up to 10 s when it is busy
+DELETIONS = 3
 LEFTOVER_SECONDS = 600.0  # twice the longest life of a debug pod
+# A pod that has not ended may be in use, and this machine's clock may be ahead of the server's. So it must be far
+# older: its own deadline ends it long before, unless its kubelet is gone.
+STUCK_TIMES = 6
 
 # What may pass by itself while one waits; the pod runs on meanwhile.
 _PASSING = ("unreachable", "timeout", "overloaded", "server")
@@ -96,10 +100,17 @@ class PodTransport:
             raise lost from error
 
     def _delete(self, name: str, uid: str | None, tell: Tell) -> None:
-        try:
-            self._api.delete_pod(self._settings.namespace, name, uid)
-        except ClusterError as error:
-            tell(f"debug pod {name} could not be deleted; it ends by itself, and the next sweep removes it. {error}")
+        """To delete again what is gone already does no harm: the name is random, and the UID a precondition."""
+        for tries_left in reversed(range(DELETIONS)):
+            try:
+                self._api.delete_pod(self._settings.namespace, name, uid)
+                return  # noqa: TRY300 - done
+            except ClusterError as error:
+                if tries_left and error.kind in (*_PASSING, "ambiguous"):
+                    time.sleep(POLL_SECONDS)
+                    continue
+                tell(f"debug pod {name} could not be deleted; it ends by itself, and a later sweep removes it. {error}")
+                return
 
     # ---- waiting for answers ----------------------------------------------------------------------------------------
 
@@ -194,7 +205,9 @@ def sweep(api: KubeApi, settings: PodSettings, older_than_seconds: float = LEFTO
     now, swept = time.time(), 0
     for pod in api.list_probe_pods(settings.namespace, LABEL_SELECTOR):
         created = seconds(mapping(pod, "metadata").get("creationTimestamp"))
-        if created is not None and now - created > older_than_seconds:
+        has_ended = mapping(pod, "status").get("phase") in ("Succeeded", "Failed")
+        patience = older_than_seconds * (1 if has_ended else STUCK_TIMES)
+        if created is not None and now - created > patience:
             api.delete_pod(settings.namespace, name_of(pod), uid_of(pod))
             swept += 1
     return swept
