@@ -173,8 +173,8 @@ class _Page:
         column = lead.cell_len + 1
         for number, line in enumerate(text.wrap(self._console, self._width - column, overflow="fold") or [text]):
             line.rstrip()
-            start = lead + Text(" ") if number == 0 else Text(" " * column)
-            self._print(start + line)
+            start = lead if number == 0 else Text(" " * (column - 1))
+            self._print(Text.assemble(start, " ", line))  # Not by adding, which gives the whole line the lead's style.
 
     def _command(self, command: str, indent: int) -> None:
         """Never wrapped, so that it can be copied; a terminal folds it without adding line breaks."""

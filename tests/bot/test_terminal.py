@@ -56,6 +56,10 @@ def test_a_pipe_gets_no_escape_codes_and_a_terminal_gets_colours() -> None:
     assert "\x1b[" in shown(stream=Terminal())
 
 
+def test_the_weight_of_a_lead_does_not_run_into_its_text() -> None:
+    assert "\x1b[1m  Who     \x1b[0m shop/checkout" in shown(stream=Terminal())
+
+
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_colours_are_off_where_they_are_not_wanted(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
