@@ -168,15 +168,11 @@ def test_hostile_numbers_in_a_line_are_bounded(line: str) -> None:
 
 
 def test_what_says_nothing_is_left_out_but_for_the_first_line() -> None:
-    log = "\n".join(
-        [
-            "<6>[    0.000000] Linux version 6.18",
-            "<6>[    1.000000] systemd[1]: hello",
-            "<4>[    2.000000] nf_conntrack: nf_conntrack: table full, dropping packet",
-            "<4>[    3.000000] net_ratelimit: 12 callbacks suppressed",
-            "<6>[    4.000000] TCP: request_sock_TCP: Possible SYN flooding on port 80.",
-        ]
-    )
+    log = """<6>[    0.000000] Linux version 6.18
+<6>[    1.000000] systemd[1]: hello
+<4>[    2.000000] nf_conntrack: nf_conntrack: table full, dropping packet
+<4>[    3.000000] net_ratelimit: 12 callbacks suppressed
+<6>[    4.000000] TCP: request_sock_TCP: Possible SYN flooding on port 80."""
     assert ring.lines_of(ring.telling(log)) == [line for line in ring.lines_of(log) if "hello" not in line[1]]
 
 
