@@ -1,7 +1,8 @@
 """The program that runs on the node: reads, and changes nothing.
 
 Standard library only, Python 3.7 or newer, and no import from outside this folder: it runs in the bot's image, or is
-sent through SSH to whatever Python the host has. ``envelope`` is the only part that the rest of the project imports.
+sent through SSH to whatever Python the host has. The rest of the project imports ``envelope``; and ``transport.shell``,
+whose script stands in for the probe where a host has no Python, the parsers of what both read.
 
     python3 -m diagnostics.probe STAGE [OPTION ...]
 

@@ -153,14 +153,24 @@ def entry_bytes_of(slabinfo: str) -> Optional[int]:
 
 def timeouts(root: str = "/") -> Dict[str, int]:
     """The conntrack timeouts in seconds by state, as ``tcp_time_wait`` or ``udp``."""
-    found = {name: value for name, value in _sysctls(root).items() if "timeout" in name}
+    return timeouts_of(_sysctls(root))
+
+
+def timeouts_of(sysctls: Dict[str, int]) -> Dict[str, int]:
+    """The timeouts among the nf_conntrack_* sysctls, whose names come without that."""
+    found = {name: value for name, value in sysctls.items() if "timeout" in name}
     return {name.replace("_timeout", "", 1): value for name, value in found.items()}
 
 
 def settings(root: str = "/") -> Dict[str, int]:
     """The other conntrack sysctls that are numbers, without what ``usage`` tells."""
+    return settings_of(_sysctls(root))
+
+
+def settings_of(sysctls: Dict[str, int]) -> Dict[str, int]:
+    """The others among the nf_conntrack_* sysctls."""
     told = ("count", "max", "buckets")
-    return {name: value for name, value in _sysctls(root).items() if "timeout" not in name and name not in told}
+    return {name: value for name, value in sysctls.items() if "timeout" not in name and name not in told}
 
 
 def _sysctls(root: str) -> Dict[str, int]:
@@ -197,9 +207,13 @@ def counters(root: str = "/") -> Dict[str, Any]:
         per_cpu = conntrack_counters()
     except Unreadable:
         per_cpu = columns_of(text(root, "/proc/net/stat/nf_conntrack", 1048576))
+    return reading_of(per_cpu, at, number(root, SYSCTLS + "/nf_conntrack_count"))
+
+
+def reading_of(per_cpu: PerCpu, at: float, entries: Optional[int]) -> Dict[str, Any]:
+    """One reading of the counters as the report has it."""
     sample = {name: sum(values) for name, values in per_cpu.items()}  # type: Dict[str, Any]
     sample["at"] = at
-    entries = number(root, SYSCTLS + "/nf_conntrack_count")
     if entries is not None:
         sample["entries"] = entries
     sample["per_cpu"] = {name: per_cpu[name] for name in PER_CPU if name in per_cpu}

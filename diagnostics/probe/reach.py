@@ -172,6 +172,8 @@ def _knock(family: int, where: Any) -> Started:
     """Start one connection."""
     opened = socket.socket(family, socket.SOCK_STREAM)
     opened.setblocking(False)
+    # Closed by a reset, the connection's entry lives for 10 s on a node whose table may be full, and not for 120.
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     number = opened.connect_ex(where)
     if number not in (0, errno.EINPROGRESS):
         opened.close()

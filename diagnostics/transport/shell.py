@@ -113,8 +113,8 @@ def parse(text: str, stage: str) -> dict[str, Any] | None:
     _add(report, "usage", lambda: _usage({**first, **second}))
     if stage == "look":
         _add(report, "node", lambda: _node(first))
-        _add(report, "timeouts", lambda: _timeouts(first))
-        _add(report, "settings", lambda: _settings(first))
+        _add(report, "timeouts", lambda: kernel.timeouts_of(_sysctls(first)))
+        _add(report, "settings", lambda: kernel.settings_of(_sysctls(first)))
         _add(report, "kernel_log", lambda: _kernel_log(first))
         _add(report, "table", lambda: _table(first, report.get("timeouts", {})))
     else:
@@ -172,11 +172,7 @@ def _usage(sections: Sections) -> dict[str, Any]:
 
 def _counters(sections: Sections) -> dict[str, Any]:
     per_cpu = kernel.columns_of(_text(sections, "stat"))
-    reading: dict[str, Any] = {name: sum(values) for name, values in per_cpu.items()}
-    reading["at"] = _uptime(sections)
-    reading["per_cpu"] = {name: per_cpu[name] for name in kernel.PER_CPU if name in per_cpu}
-    entries = _number(sections, "count")
-    return reading if entries is None else {**reading, "entries": entries}
+    return kernel.reading_of(per_cpu, _uptime(sections), _number(sections, "count"))
 
 
 def _uptime(sections: Sections) -> float:
@@ -214,15 +210,6 @@ def _sysctls(sections: Sections) -> dict[str, int]:
     words = [line.split() for line in _text(sections, "sysctls").splitlines()]
     values = {pair[0]: whole_number(pair[1]) for pair in words[: kernel.MOST_SYSCTLS] if len(pair) == 2}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _timeouts(sections: Sections) -> dict[str, int]:
-    return {name.replace("_timeout", "", 1): value for name, value in _sysctls(sections).items() if "timeout" in name}
-
-
-def _settings(sections: Sections) -> dict[str, int]:
-    told = ("count", "max", "buckets")
-    return {name: value for name, value in _sysctls(sections).items() if "timeout" not in name and name not in told}
 
 
 def _kernel_log(sections: Sections) -> dict[str, Any]:

@@ -46,6 +46,14 @@ def test_connections_to_a_served_address_all_succeed(server: tuple[str, int]) ->
     assert found["what"] == "the API Service"
 
 
+def test_our_own_connections_end_by_a_reset_so_that_they_leave_no_closing_entries_behind() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as listening:
+        assert reach.connect("127.0.0.1", listening.getsockname()[1], "a server", attempts=1)["connected"] == 1
+        accepted = listening.accept()[0]
+        with accepted, pytest.raises(ConnectionResetError):
+            accepted.recv(1)
+
+
 def test_a_refusal_is_no_timeout(server: tuple[str, int]) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
