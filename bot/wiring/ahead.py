@@ -136,16 +136,16 @@ def _read(ask: Callable[[], Mapping[str, Any]], find: Callable[[Any], Place | No
 def service_place(service: Any) -> Place | None:
     """The first address and port of a Service."""
     address = text(mapping(service, "spec").get("clusterIP"))
-    ports = [port for one in objects(service, "spec", "ports") if _is_port(port := one.get("port"))]
-    return (address, int(ports[0])) if _is_address(address) and ports else None
+    ports = [port for one in objects(service, "spec", "ports") if (port := _port(one))]
+    return (address, ports[0]) if _is_address(address) and ports else None
 
 
 def server_place(endpoints: Any) -> Place | None:
     """The first address and port of Endpoints."""
     for subset in objects(endpoints, "subsets"):
         for address, port in zip(objects(subset, "addresses"), objects(subset, "ports"), strict=False):
-            if _is_address(text(address.get("ip"))) and _is_port(port.get("port")):
-                return text(address.get("ip")), int(port["port"])
+            if _is_address(text(address.get("ip"))) and _port(port):
+                return text(address.get("ip")), _port(port)
     return None
 
 
@@ -158,5 +158,7 @@ def _is_address(found: str) -> bool:
     return True
 
 
-def _is_port(found: Any) -> bool:
-    return isinstance(found, int) and 0 < found < 65536
+def _port(listed: Mapping[str, Any]) -> int:
+    """The number of a listed port; 0 for what is none."""
+    found = listed.get("port")
+    return found if isinstance(found, int) and 0 < found < 65536 else 0
