@@ -111,10 +111,19 @@ def telling(buffer: str) -> str:
 
     Most of a log is about other things, and to read the times of all its lines costs more than all other facts.
     """
-    whole = [line for line in buffer.split("\n") if line]
-    low = [line.lower() for line in whole]
-    told = [line for line, words in zip(whole, low) if any(mark in words for mark in _MARKS)]  # noqa: B905 (3.7)
-    return "\n".join(whole[:1] + [line for line in told if line is not whole[0]])
+    low = buffer.lower()
+    starts = {0}
+    for mark in _MARKS:
+        at = low.find(mark)
+        while at >= 0:
+            starts.add(low.rfind("\n", 0, at) + 1)
+            at = low.find(mark, _end_of_line(low, at))
+    return "\n".join(buffer[start : _end_of_line(buffer, start)] for start in sorted(starts))
+
+
+def _end_of_line(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
 
 
 def lines_of(buffer: str) -> List[Line]:

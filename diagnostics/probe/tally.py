@@ -40,45 +40,26 @@ TCP_STATES = (
 )
 WELL_KNOWN, EPHEMERAL = 10000, 32768
 
-UNKNOWN = {"source": b"", "destination": b"", "reply_source": b"", "reply_destination": b"", "protocol": 0}
-
 
 class Entry:
     """One entry, or what several have in common. Addresses are packed bytes; other values are None if not known."""
 
-    __slots__ = (
-        "destination",
-        "port",
-        "protocol",
-        "reply_destination",
-        "reply_port",
-        "reply_source",
-        "reply_to",
-        "source",
-        "source_port",
-        "state",
-        "status",
-        "timeout",
-        "zone",
-    )
-
-    destination: bytes
-    port: int | None
-    protocol: int
-    reply_destination: bytes
-    reply_port: int | None
-    reply_source: bytes
-    reply_to: int | None
-    source: bytes
-    source_port: int | None
-    state: int | None
-    status: int | None
-    timeout: int | None
-    zone: int | None
+    destination = b""
+    port: int | None = None
+    protocol = 0
+    reply_destination = b""
+    reply_port: int | None = None
+    reply_source = b""
+    reply_to: int | None = None
+    source = b""
+    source_port: int | None = None
+    state: int | None = None
+    status: int | None = None
+    timeout: int | None = None
+    zone: int | None = None
 
     def __init__(self, **values: Any) -> None:
-        for name in self.__slots__:
-            setattr(self, name, values.get(name, UNKNOWN.get(name)))
+        self.__dict__.update(values)
 
     def state_name(self) -> str:
         """The TCP state by name, or the kind of entry for protocols without states."""
@@ -103,7 +84,7 @@ class Entry:
 
     def turned(self) -> Entry:
         """The same connection as its opener would have made it."""
-        turned = Entry(**{name: getattr(self, name) for name in self.__slots__})
+        turned = Entry(**vars(self))
         turned.source, turned.destination = self.destination, self.source
         turned.source_port, turned.port = self.port, self.source_port
         turned.reply_source, turned.reply_destination = self.reply_destination, self.reply_source
