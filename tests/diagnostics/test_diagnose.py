@@ -97,6 +97,7 @@ def test_when_no_rung_answers_each_ones_reason_is_told() -> None:
     ways = Way("pod", fails=PodError("Not acknowledged.")), Way("ssh", fails=SshError("800 knocks, no answer."))
     with pytest.raises(LookError) as raised:
         diagnose(plan(*ways), quietly)
+    assert str(raised.value).startswith("node-8: I could not look, so I do not know.")
     assert "pod: Not acknowledged." in str(raised.value)
     assert "ssh: 800 knocks, no answer." in str(raised.value)
 
@@ -149,3 +150,31 @@ def test_a_recording_replays_to_the_same_verdict(tmp_path: Path) -> None:
     again = diagnose(plan(replayed), quietly)  # type: ignore[arg-type]  # another way
     assert again.verdict == first.verdict
     assert again.findings == first.findings
+
+
+def test_a_defect_of_one_rung_does_not_cost_the_answer_of_the_next() -> None:
+    found = diagnose(plan(Way("pod", fails=ZeroDivisionError("oops")), Way("ssh", (LOOK,))), quietly)
+    assert found.way.rung == "ssh"
+    assert "a defect of this program" in found.way.tried[0].says
+
+
+def test_a_defect_where_no_rung_answers_is_shown_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        diagnose(plan(Way("pod", fails=ZeroDivisionError("oops")), Way("ssh", fails=SshError("No."))), quietly)
+
+
+def test_an_answer_without_any_fact_gives_way_to_another_rung() -> None:
+    nothing = {"format": 1, "stage": "look", "unknown": {"stage": "stopped by a signal"}, "partial": True}
+    found = diagnose(plan(Way("pod", (nothing,)), Way("ssh", (LOOK,))), quietly)
+    assert found.way.rung == "ssh"
+    assert found.way.tried[0].says == "stopped by a signal"
+    alone = diagnose(plan(Way("pod", (nothing,))), quietly)
+    assert alone.verdict.kind is VerdictKind.INCONCLUSIVE
+
+
+def test_a_recording_that_cannot_be_written_does_not_cost_the_diagnosis(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file, where a folder is wanted")
+    told: list[str] = []
+    found = diagnose(plan(Way("pod", (LOOK,)), record_to=tmp_path / "taken"), told.append)
+    assert found.verdict.kind is VerdictKind.EXHAUSTED
+    assert any(says.startswith("not recorded: ") for says in told)
