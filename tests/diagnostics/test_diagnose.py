@@ -175,6 +175,6 @@ def test_an_answer_without_any_fact_gives_way_to_another_rung() -> None:
 def test_a_recording_that_cannot_be_written_does_not_cost_the_diagnosis(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, where a folder is wanted")
     told: list[str] = []
-    found = diagnose(plan(Way("pod", (LOOK,)), record_to=tmp_path / "taken"), told.append)
+    found = diagnose(plan(Way("pod", (LOOK, WATCH)), record_to=tmp_path / "taken"), told.append)
     assert found.verdict.kind is VerdictKind.EXHAUSTED
     assert any(says.startswith("not recorded: ") for says in told)
