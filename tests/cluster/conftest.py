@@ -23,7 +23,7 @@ def quiet(deployed: None) -> Iterator[None]:
     with lab.machine(alone=False):
         before = lab.left_on_node()
         yield
-        assert lab.probe_pods() == []
+        lab.no_probe_pods()
         # Deleting a pod is a wish, which the node's kubelet carries out some time later.
         lab.wait_until(lambda: lab.left_on_node() <= before, 20, f"left on the node: {lab.left_on_node() - before}")
 

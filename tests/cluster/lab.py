@@ -48,6 +48,11 @@ def probe_pods() -> list[str]:
     return kubectl("-n", PROBES, "get", "pods", "-o", "name").split()
 
 
+def no_probe_pods() -> None:
+    """Raises AssertionError where a debug pod was left behind. Somebody else's look on this cluster ends in seconds."""
+    wait_until(lambda: probe_pods() == [], 20, f"debug pods were left behind: {probe_pods()}")
+
+
 def kubeconfig_of(account: str, folder: Path) -> Path:
     """A kubeconfig with which one is a service account of namespace conntrack-bot."""
     config = json.loads(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))

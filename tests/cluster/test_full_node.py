@@ -48,7 +48,7 @@ def test_a_pod_that_exhausts_its_node_is_named_every_time(config: Path, via: str
     logging.getLogger(__name__).info("%s: %d of %d, seconds: %s", via, TIMES, TIMES, [round(one, 1) for one in seconds])
     after = diagnose(NODE, "--config", str(config)).diagnosis["verdict"]
     assert after["kind"] == "recovered", after
-    assert lab.probe_pods() == []
+    lab.no_probe_pods()
 
 
 @pytest.mark.parametrize(
