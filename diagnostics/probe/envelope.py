@@ -25,7 +25,7 @@ MARK = "conntrack-bot1"
 TERMINATION_MESSAGE_BYTES = 4096  # kubelet: MaxContainerTerminationMessageLength
 LARGEST_REPORT_BYTES = 8 * 1024 * 1024  # unpacked; a zlib bomb from a hostile host ends here
 
-_ENVELOPE = re.compile(MARK + r":(\d{1,8}):([0-9a-f]{8}):([A-Za-z0-9+/=]*)")
+_ENVELOPE = MARK + r":(\d{1,8}):([0-9a-f]{8}):([A-Za-z0-9+/=]*)"
 
 
 # What goes first when the budget is short: (path to a list, entries always kept). A list is cut from its end, which is
@@ -88,7 +88,7 @@ def unpack(text: str) -> Report:
     Raises DamagedEnvelopeError where there is none: a report is whole or it is none.
     """
     why = "no envelope in %d bytes" % len(text)
-    for found in _ENVELOPE.finditer(text):
+    for found in re.finditer(_ENVELOPE, text):
         length, checksum, body = int(found.group(1)), found.group(2), found.group(3)
         if len(body) < length:
             why = "cut: %d of %d bytes are there" % (len(body), length)

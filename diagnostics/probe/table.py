@@ -40,9 +40,10 @@ SAMPLE_ENTRIES = 8000
 LONGEST_LINE = 4096
 NOT_PERMITTED = (1, 13)  # EPERM, EACCES
 
-_TUPLE = re.compile(rb"src=(\S+) dst=(\S+)(?: sport=(\d{1,5}) dport=(\d{1,5}))?")
-_FRONT = re.compile(rb"\s*(?:ipv[46]\s+\d+\s+)?(\S+)\s+(\d{1,3})\s+(?:(\d{1,10})\s+)?(?:([A-Z][A-Z0-9_]*)\s+)?")
-_ZONE = re.compile(rb" zone=(\d{1,5})")
+# Compiled when a line needs them: over ctnetlink none does, and patterns cost start time.
+_TUPLE = rb"src=(\S+) dst=(\S+)(?: sport=(\d{1,5}) dport=(\d{1,5}))?"
+_FRONT = rb"\s*(?:ipv[46]\s+\d+\s+)?(\S+)\s+(\d{1,3})\s+(?:(\d{1,10})\s+)?(?:([A-Z][A-Z0-9_]*)\s+)?"
+_ZONE = rb" zone=(\d{1,5})"
 
 
 def read(
@@ -78,11 +79,11 @@ def read(
 
 def parse_proc_line(line: bytes) -> Entry | None:
     """One line of /proc/net/nf_conntrack or of ``conntrack -L``, or None where it is not understood."""
-    front, tuples = _FRONT.match(line), _TUPLE.findall(line)
+    front, tuples = re.match(_FRONT, line), re.findall(_TUPLE, line)
     if front is None or len(tuples) != 2:
         return None
     (source, destination, source_port, port), (reply_source, reply_destination, reply_port, reply_to) = tuples
-    zone = _ZONE.search(line)
+    zone = re.search(_ZONE, line)
     state = front.group(4)
     entry = Entry(
         protocol=int(front.group(2)),
