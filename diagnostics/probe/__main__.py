@@ -126,7 +126,9 @@ def look(stage: Stage, options: Options, deadline: float) -> None:
 
 def watch(stage: Stage, options: Options, _deadline: float) -> None:
     """Rates over some seconds, then what a new connection meets: our own attempts come after the counting."""
-    from diagnostics.probe import lookalikes, reach  # noqa: PLC0415 (only this stage pays for them)
+    import threading  # noqa: PLC0415 (only this stage pays for these)
+
+    from diagnostics.probe import lookalikes, reach  # noqa: PLC0415 (the same)
 
     counted_at = time.monotonic()
     before = lookalikes.read()
@@ -139,13 +141,18 @@ def watch(stage: Stage, options: Options, _deadline: float) -> None:
         stage.unknown(name, why)
     stage.save()
     stage.report["reach"] = {}
+    aside = Stage("watch", 0, "")  # the ping beside the connections: each may wait for answers that never come
+    aside.report["reach"] = {}
+    ping = threading.Thread(target=_reach, args=(aside, "ping", lambda: _ping(reach, options)), daemon=True)
+    ping.start()
     if options.connect_to is not None:
         host, port = options.connect_to
         _reach(stage, "connect", lambda: reach.connect(host, port, options.connect_what))
     else:
         stage.unknown("reach.connect", "no address to try was given")
-    stage.save()
-    _reach(stage, "ping", lambda: _ping(reach, options))
+    ping.join()
+    for section in ("reach", "unknown"):
+        stage.report[section].update(aside.report[section])
 
 
 def deep(stage: Stage, _options: Options, deadline: float) -> None:
