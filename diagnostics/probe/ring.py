@@ -187,7 +187,7 @@ def summary(
         "lines": _shown(hits, own),
         "table_full": len(own),
         "other_netns": len(hits) - len(own),
-        "suppressed": sum(suppressed(words) for _, words in log),
+        "suppressed": sum(suppressed(words) for _, words in log if "callbacks suppressed" in words),
         "last_at": max(own_times) if own_times else None,
         "first_at": min(times) if times else None,
         "related": _related(log),
@@ -205,7 +205,7 @@ def suppressed(words: str) -> int:
 
 
 def _related(log: List[Line]) -> Dict[str, int]:
-    texts = [words.lower() for _, words in log]
+    texts = [words.lower() for _, words in log if "table full" not in words and "callbacks suppressed" not in words]
     return {name: sum(1 for words in texts if any(form in words for form in forms)) for name, forms in _RELATED.items()}
 
 
