@@ -29,7 +29,7 @@ SILENCE_SECONDS = 5.0
 MOST_KEYS = 12000  # different keys kept before they are folded into the tally: some 5 MB
 MOST_HEADS = 256  # a handful is usual; security contexts of many lengths make more
 MOST_LAYOUTS = 8  # of one head; one is usual
-BATCH_BYTES = 1 << 18
+BATCH_BYTES = 1 << 19
 MOST_WAITING_BYTES = 1 << 21
 HEAD_BYTES = 32  # both netlink headers, and the headers of the first tuple, of its addresses, of the source address
 
