@@ -23,7 +23,7 @@ from diagnostics.transport.replay import ReplayTransport
 from diagnostics.transport.ssh import INTERPRETERS, SshSettings, SshTransport
 from tests.fakes.sshd import new_key, serving
 
-QUICK = Order(sample_entries=50, watch_seconds=0.1, deadline_seconds=20)
+QUICK = Order(ping="127.0.0.1", sample_entries=50, watch_seconds=0.1, deadline_seconds=20)
 Way = Callable[[Path], contextlib.AbstractContextManager[Transport]]
 
 

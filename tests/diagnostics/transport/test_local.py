@@ -11,7 +11,7 @@ from diagnostics.errors import LookError
 from diagnostics.transport import Order
 from diagnostics.transport.local import NOT_ROOT, LocalTransport
 
-QUICK = Order(sample_entries=20, watch_seconds=0.1, deadline_seconds=20)
+QUICK = Order(ping="127.0.0.1", sample_entries=20, watch_seconds=0.1, deadline_seconds=20)
 
 
 def interpreter(folder: Path, script: str) -> str:

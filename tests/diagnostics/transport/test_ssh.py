@@ -23,7 +23,7 @@ from diagnostics.transport.ssh import SshSettings, SshTransport
 from diagnostics.transport.ssh_settings import Door, door
 from tests.fakes.sshd import Behaviour, Running, new_key, serving
 
-QUICK = Order(watch_seconds=0.1, sample_entries=50, deadline_seconds=20)
+QUICK = Order(ping="127.0.0.1", watch_seconds=0.1, sample_entries=50, deadline_seconds=20)
 
 
 def no_progress(says: str) -> None:

@@ -18,7 +18,7 @@ from diagnostics.transport import Order
 from diagnostics.transport.ssh import SshSettings, SshTransport
 from tests.fakes.sshd import Behaviour, new_key, serving
 
-QUICK = Order(watch_seconds=0.1, sample_entries=50, deadline_seconds=20)
+QUICK = Order(ping="127.0.0.1", watch_seconds=0.1, sample_entries=50, deadline_seconds=20)
 ESCAPES = "\x1b]0;owned\x07\x1b[2J"
 
 
