@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from diagnostics.errors import ConfigurationError
@@ -65,7 +65,7 @@ class SshAccess(_Section):
     known_hosts: tuple[Path, ...] = ()
     bastion: str | None = None
     sudo: bool | None = None
-    connect_seconds: float = Field(default=20.0, gt=0)
+    connect_seconds: float = Field(default=25.0, gt=0)
     hosts: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -85,6 +85,43 @@ class LookSettings(_Section):
         return value
 
 
+class SlackSettings(_Section):
+    """How to talk to Slack. A token stands in a file, or in the environment (CONNTRACK_BOT_SLACK__BOT_TOKEN).
+
+    ``channels`` are the ids of the channels where the bot may be asked; none given: every channel it was invited to.
+    ``api_url`` leaves Slack itself only for this machine: tokens go there.
+    """
+
+    mode: Literal["socket", "http"] = "socket"
+    bot_token: SecretStr | None = None
+    bot_token_file: Path | None = None
+    app_token: SecretStr | None = None
+    app_token_file: Path | None = None
+    signing_secret: SecretStr | None = None
+    signing_secret_file: Path | None = None
+    command: str = Field(default="/conntrack", pattern=r"^/[a-z0-9_-]{1,31}$")
+    channels: tuple[str, ...] = ()
+    api_url: str = "https://slack.com/api/"
+    connections: int = Field(default=2, ge=1, le=10)
+
+
+class StoreSettings(_Section):
+    """Where the bot writes down what it knows: an SQLAlchemy URL; null: a file in the user's state folder."""
+
+    url: str | None = None
+
+
+class ServeSettings(_Section):
+    """The running bot. ``lookers`` is how many nodes are looked at at once; ``bind`` serves HTTP mode and health."""
+
+    lookers: int = Field(default=8, ge=1, le=64)
+    waiting_at_most: int = Field(default=500, ge=1)
+    forget_after_seconds: float = Field(default=1800.0, gt=0)
+    lease_seconds: float = Field(default=15.0, ge=2)
+    stop_seconds: float = Field(default=20.0, ge=0)
+    bind: str = "127.0.0.1:8080"
+
+
 class Settings(BaseSettings):
     """All settings. ``default_cluster`` is the one that a node's name alone means; null: kubectl's current context."""
 
@@ -101,6 +138,9 @@ class Settings(BaseSettings):
     probe: ProbeSettings = ProbeSettings()
     ssh: SshAccess = SshAccess()
     look: LookSettings = LookSettings()
+    slack: SlackSettings = SlackSettings()
+    store: StoreSettings = StoreSettings()
+    serve: ServeSettings = ServeSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -193,9 +233,15 @@ def _elsewhere(keys: tuple[str, ...], file: Path | None) -> str:
 
 def _known(keys: tuple[str, ...]) -> list[str]:
     """The keys that a section has; what a name chosen by the user holds is the same for every name."""
-    section: Any = {"probe": ProbeSettings, "ssh": SshAccess, "look": LookSettings, "clusters": ClusterSettings}.get(
-        keys[0] if keys else "", Settings
-    )
+    section: Any = {
+        "probe": ProbeSettings,
+        "ssh": SshAccess,
+        "look": LookSettings,
+        "slack": SlackSettings,
+        "store": StoreSettings,
+        "serve": ServeSettings,
+        "clusters": ClusterSettings,
+    }.get(keys[0] if keys else "", Settings)
     return list(section.model_fields)
 
 

@@ -91,6 +91,25 @@ class Report:
         return self.kind in PRESSED
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a chart of one snapshot shows: who holds the table, and what one holder opened lately.
+
+    ``holders`` are labels and shares, the largest first, what is not named last; they sum to 1. ``opened`` are new
+    connections a second by ``whose`` in steps of ``step_seconds``, the oldest first and now last; empty where the
+    table's entries do not tell.
+    """
+
+    node: str
+    taken_at: float
+    entries: int
+    limit: int
+    holders: tuple[tuple[str, float], ...]
+    opened: tuple[float, ...] = ()
+    step_seconds: float = 0.0
+    whose: str = ""
+
+
 def report(diagnosis: Diagnosis) -> Report:
     """The words for a diagnosis."""
     headline, numbers = _headline(diagnosis)

@@ -26,7 +26,7 @@ def written(folder: Path, text: str) -> Path:
 def test_the_example_shows_every_setting_and_its_defaults() -> None:
     example, shown = load(EXAMPLE), yaml.safe_load(EXAMPLE.read_text())
     assert shown.keys() == Settings.model_fields.keys()
-    for name in ("probe", "ssh", "look"):
+    for name in ("probe", "ssh", "look", "slack", "store", "serve"):
         section = getattr(example, name)
         assert shown[name].keys() == type(section).model_fields.keys()
         defaults = type(section)().model_copy(update={"hosts": example.ssh.hosts} if name == "ssh" else {})

@@ -1,0 +1,1 @@
+"""Picture to PNG: who holds the table, and what was opened lately."""

@@ -1,0 +1,1 @@
+"""Slack: requests in, messages out. Nothing outside this room knows what a Slack payload looks like."""

@@ -1,0 +1,1 @@
+"""HTTP: Slack events by HTTP mode, and the health of the process."""
