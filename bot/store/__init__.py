@@ -6,7 +6,7 @@ line are one transaction. It must not know Slack, nor what a verdict means beyon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bot.model import (
     Admission,
@@ -120,8 +120,15 @@ class Store:
         """The channels for which something is due."""
         raise NotImplementedError
 
-    def next_letter(self, channel: str, now: float) -> Letter | None:
-        """The oldest message of a channel that is due, and whose parent is posted; from now on it is doubtful."""
+    def next_letter(
+        self, channel: str, now: float, *, is_posted: bool | None = None, held: Collection[str] = ()
+    ) -> Letter | None:
+        """The oldest message of a channel that is due, and whose parent is posted; from now on it is doubtful.
+
+        ``is_posted`` asks for messages that have a ``ts`` only (edits), or for those that have none: the two are
+        paced apart. Keys in ``held`` are passed over: they were edited a moment ago. The same letter is given again
+        until it is delivered or undelivered.
+        """
         raise NotImplementedError
 
     def delivered(self, key: str, version: int, ts: str) -> None:
