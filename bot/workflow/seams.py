@@ -1,7 +1,6 @@
-"""What happens next: a request is checked and admitted, a node looked at, the answer told. No Slack, no SQL.
+"""What the workflow needs of others: nodes, a gate, a voice. Each is one small interface with one user.
 
-Two sorts of workers: the desk answers requests in milliseconds (who asks, which node is meant), the lookers take the
-seconds that a look takes. So that a request is answered while every looker is busy.
+It must not know who implements them.
 """
 
 from __future__ import annotations
