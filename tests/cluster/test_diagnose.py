@@ -159,7 +159,7 @@ def test_a_node_that_does_not_exist_is_told_with_the_closest_name(config: Path) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-@pytest.mark.parametrize(("via", "when"), [("pod", "created"), ("pod", "look: running"), ("ssh", "logged in")])
+@pytest.mark.parametrize(("via", "when"), [("pod", "created"), ("pod", "so far"), ("ssh", "logged in")])
 def test_an_interrupted_look_takes_away_what_it_started(
     config: Path, via: str, when: str, number: signal.Signals
 ) -> None:

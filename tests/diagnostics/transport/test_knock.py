@@ -9,13 +9,13 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from diagnostics.errors import SshError
-from diagnostics.transport.knock import knock, knock_through
+from diagnostics.transport.knock import _Knocks, knock, knock_through
 
 
 @contextlib.contextmanager
@@ -96,8 +96,32 @@ def test_a_fresh_knock_comes_through_when_the_queue_has_room_again() -> None:
 
 
 def test_after_some_silence_it_knocks_more_often() -> None:
-    with silent_port() as (port, _), pytest.raises(SshError, match=r"none of 2[5-9]\d knocks within 3 s"):
+    with silent_port() as (port, _), pytest.raises(SshError, match="none of") as caught:
         knock("127.0.0.1", port, seconds=3)
+    found = re.search(r"none of (\d+) knocks within 3 s", str(caught.value))
+    assert found is not None
+    assert 400 < int(found[1]) <= 1090, "80 in the first two seconds, and up to 1,000 in the third"
+
+
+def test_the_ports_of_many_knocks_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each port is an entry of 120 s in the conntrack table of this machine."""
+    monkeypatch.setattr("diagnostics.transport.knock.FRESH_PORTS_AT_MOST", 30)
+    ports: list[int] = []
+    monkeypatch.setattr(_Knocks, "_let_go", _telling(ports))
+    with silent_port() as (port, _), pytest.raises(SshError):
+        knock("127.0.0.1", port, seconds=2.2)
+    assert len(ports) > 60
+    assert len(set(ports)) < 60  # 30, and those that were waiting when the first were free again
+
+
+def _telling(ports: list[int]) -> Callable[[_Knocks, int, int | None], None]:
+    let_go = _Knocks._let_go
+
+    def telling(knocks: _Knocks, number: int, error: int | None) -> None:
+        ports.append(knocks._waiting[number].getsockname()[1])
+        let_go(knocks, number, error)
+
+    return telling
 
 
 def test_no_socket_is_left_open() -> None:
