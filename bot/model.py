@@ -156,6 +156,14 @@ class Kind(enum.StrEnum):
     WHISPER = "whisper"
 
 
+class Lane(enum.StrEnum):
+    """How the chat paces a letter: an edit has a ``ts`` already, a whisper is one by its kind, the rest are posts."""
+
+    EDIT = "edit"
+    WHISPER = "whisper"
+    POST = "post"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What is to be read at one place: the outbox makes it so, whatever was there before.

@@ -13,6 +13,7 @@ from bot.model import (
     AuditEntry,
     Follower,
     Incident,
+    Lane,
     Letter,
     Look,
     Message,
@@ -121,13 +122,12 @@ class Store:
         raise NotImplementedError
 
     def next_letter(
-        self, channel: str, now: float, *, is_posted: bool | None = None, held: Collection[str] = ()
+        self, channel: str, now: float, *, lane: Lane | None = None, held: Collection[str] = ()
     ) -> Letter | None:
         """The oldest message of a channel that is due, and whose parent is posted; from now on it is doubtful.
 
-        ``is_posted`` asks for messages that have a ``ts`` only (edits), or for those that have none: the two are
-        paced apart. Keys in ``held`` are passed over: they were edited a moment ago. The same letter is given again
-        until it is delivered or undelivered.
+        ``lane`` asks for one sort only: the chat paces them apart. Keys in ``held`` are passed over: they were edited
+        a moment ago. The same letter is given again until it is delivered or undelivered.
         """
         raise NotImplementedError
 
