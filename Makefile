@@ -9,11 +9,11 @@ READY := .venv/ready
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | expand -t 8
 
-demo: $(READY) ## diagnose a recorded node whose conntrack table is full
-	@$(BIN)/conntrack-bot diagnose tests/nodes/exhausted-by-short-connections
+demo: $(READY) ## the bot, a local Slack in the browser, nodes to diagnose (DEMO_PORT, DEMO_KUBECONFIG)
+	@exec $(BIN)/python -m deploy.local
 
-test: $(READY) lint ## lint, types, layers, and the tests that need neither root nor a cluster
-	$(BIN)/pytest -n 2 -m "not cluster and not kernel" $(ARGS)
+test: $(READY) lint ## lint, types, layers, and the tests that need neither root, a cluster nor a browser
+	$(BIN)/pytest -n 2 -m "not cluster and not kernel and not browser" $(ARGS)
 
 lint: $(READY) ## ruff, mypy strict, the import layers, the probe's minimum Python
 	$(BIN)/ruff format --check .
