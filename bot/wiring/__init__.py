@@ -25,6 +25,9 @@ from diagnostics.transport.replay import ReplayTransport
 from diagnostics.transport.ssh import SshTransport
 from diagnostics.transport.ssh_settings import SshSettings, door
 
+OpenCluster = Callable[[], tuple[str, KubeApi]]
+"""Opens a cluster: its configured name, "" where it has none, and its API. Raises ConfigurationError."""
+
 KNOWN_HOSTS = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
 
 
@@ -60,16 +63,19 @@ def plan(named: str, settings: Settings, options: Options) -> Plan:
         case "ssh":
             return _host(named, target, settings, options, order)
         case "node":
-            return _node(named, target, settings, options, order)
+            name = target.cluster or settings.default_cluster
+            return node_plan(target, settings, options, lambda: opened(name, settings, options))
 
 
 # ---- the ways -------------------------------------------------------------------------------------------------------
 
 
-def _node(named: str, target: Target, settings: Settings, options: Options, order: Order) -> Plan:
-    """A node of a cluster: the debug pod first, SSH where it is silent."""
+def node_plan(target: Target, settings: Settings, options: Options, open_cluster: OpenCluster) -> Plan:
+    """How to look at a node of a cluster: the debug pod first, SSH where it is silent."""
+    named = f"{target.cluster}/{target.name}" if target.cluster else target.name
+    order = _order(settings, options)
     try:
-        name, api = _api(target.cluster or settings.default_cluster, settings, options)
+        name, api = open_cluster()
     except ConfigurationError as error:
         if not _can_do_without_a_cluster(target, settings, options):
             raise
@@ -121,12 +127,12 @@ def _host(named: str, target: Target, settings: Settings, options: Options, orde
     return Plan(named, target.name, "", (host,), order, view=host.view, record_to=options.record_to)
 
 
-def _cluster_at_hand(settings: Settings, options: Options) -> Callable[[], tuple[str, KubeApi]]:
+def _cluster_at_hand(settings: Settings, options: Options) -> OpenCluster:
     """Opens the cluster that a node's name alone would mean. One that was asked for must be there."""
     if options.names_a_cluster:
-        opened = _api(settings.default_cluster, settings, options)
-        return lambda: opened
-    return lambda: _api(settings.default_cluster, settings, options)
+        found = opened(settings.default_cluster, settings, options)
+        return lambda: found
+    return lambda: opened(settings.default_cluster, settings, options)
 
 
 def _replay(named: str, folder: Path, order: Order) -> Plan:
@@ -169,8 +175,11 @@ def _order(settings: Settings, options: Options) -> Order:
     )
 
 
-def _api(name: str | None, settings: Settings, options: Options) -> tuple[str, KubeApi]:
-    """A cluster's API with its configured name; options on the command line win over the configuration."""
+def opened(name: str | None, settings: Settings, options: Options) -> tuple[str, KubeApi]:
+    """A cluster's API with its configured name; options on the command line win over the configuration.
+
+    Asks nobody yet. Raises ConfigurationError.
+    """
     chosen = settings.clusters[name] if name else ClusterSettings()
     if chosen.in_cluster and not (options.kubeconfig or options.context):
         return name or "", KubeApi.in_cluster()

@@ -137,6 +137,11 @@ class KubeApi:
         """One pod, as it is now."""
         return self._get(_pod_path(namespace, name), f"read pod {namespace}/{name}")
 
+    def pods_named(self, name: str) -> list[Json]:
+        """The pods of this name, in whatever namespace."""
+        query = [("fieldSelector", f"metadata.name={_checked(name)}"), _FROM_CACHE]
+        return list(self._items("/api/v1/pods", f"find pod {name}", query))
+
     def services(self) -> list[Json]:
         """All Services."""
         return list(self._items("/api/v1/services", "list the Services", [_FROM_CACHE]))
