@@ -36,7 +36,7 @@ class Workflow:
         self, store: Store, nodes: Nodes, gate: Gate, voice: Voice, settings: ServeSettings, look_seconds: float = 120.0
     ) -> None:
         self._lookers = settings.lookers
-        self._requests, self._incidents = Bell(DESK_WORKERS), Bell(self._lookers)
+        self._requests, self._incidents, self._untold = Bell(DESK_WORKERS), Bell(self._lookers), Bell(1)
         self._is_stopping, self._is_over = threading.Event(), threading.Event()
         order = threading.Lock()
         self._desk = Desk(store, nodes, gate, voice, settings, order, self._incidents.ring)
@@ -44,13 +44,10 @@ class Workflow:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start to work. What a death left untold is told first, before a new look of the same node could be."""
+        """Start to work, also on what a death has left."""
         self._work("desk", DESK_WORKERS, self._desk.answer_next, self._requests)
-        try:
-            self._looker.tell_untold()
-        except Exception:
-            log.exception("untold looks stay untold")  # until the next start; new ones must not wait for that
         self._work("looker", self._lookers, self._looker.look_next, self._incidents)
+        self._work("teller", 1, self._looker.tell_untold, self._untold)
 
     def nudge(self) -> None:
         """There is a new request: look now."""
@@ -62,8 +59,8 @@ class Workflow:
         A look that does not end by then is interrupted, and its card says so. What waits stays written down.
         """
         self._is_stopping.set()
-        self._requests.ring_all()
-        self._incidents.ring_all()
+        for bell in (self._requests, self._incidents, self._untold):
+            bell.ring_all()
         self._join(seconds)
         self._is_over.set()
         self._join(CLEAN_UP_SECONDS)

@@ -15,7 +15,7 @@ import structlog
 
 from bot.config import ServeSettings
 from bot.errors import RefusedError, StoreError
-from bot.model import Incident, Place, Request
+from bot.model import Place, Request, State
 from bot.store import Store
 from bot.workflow.seams import Gate, Nodes, Voice
 from diagnostics.errors import DiagnosticsError
@@ -68,10 +68,10 @@ class Desk:
         with self.order:
             admission = self.store.admit(request, place, now, self.settings.forget_after_seconds)
             incident = admission.incident
-            if not admission.joined or _is_its_own(request, incident):
-                self.voice.waiting(incident, max(0, self.store.waiting() - 1))
-            else:
+            if admission.joined:
                 self.voice.joined(request, incident)
+            elif incident.state is State.WAITING:  # else it was admitted before the program died, and went on since
+                self.voice.waiting(incident, max(0, self.store.waiting() - 1))
         log.info("admitted", incident=incident.name, node=place.node, joined=admission.joined, request=request.key)
         self.begin()
 
@@ -103,13 +103,4 @@ def broke(failure: str) -> str:
     return (
         f"Something broke on my side (id {failure}); nothing was done. Ask again; if it breaks again, give this id to "
         "those who run me: it is in my log."
-    )
-
-
-def _is_its_own(request: Request, incident: Incident) -> bool:
-    """The request has opened this incident before the program died in between: it joins nobody."""
-    return (incident.asked_by.id, incident.asked_at, incident.channel) == (
-        request.person.id,
-        request.at,
-        request.channel,
     )

@@ -60,12 +60,18 @@ class Looker:
         self._look(worker, incident)
         return True
 
-    def tell_untold(self) -> None:
-        """Tell what a death left untold. Repeating what was told already says it once."""
+    def tell_untold(self, _worker: str) -> bool:
+        """Tell what a death or a failure left untold; repeating what was told already says it once.
+
+        A look that was followed by another is not told any more: the card would show the older one.
+        """
         for look in self.store.untold(time.time()):
             incident = self.store.incident(look.incident)
-            if incident is not None:
+            if incident is not None and incident.looks == look.number and not incident.state.is_on_its_way:
                 self._tell(incident, look)
+            else:
+                self.store.told(look.incident, look.number)
+        return False
 
     def _look(self, worker: str, incident: Incident) -> None:
         hold = Hold(
