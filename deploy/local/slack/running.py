@@ -1,0 +1,131 @@
+"""A local Slack in a thread of its own, for tests and the demo, and what can be done with it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from deploy.local.slack import seed
+from deploy.local.slack.control import Controls
+from deploy.local.slack.manifest import Manifest
+from deploy.local.slack.server import application
+from deploy.local.slack.service import Service
+from deploy.local.slack.state import Json
+
+
+class LocalSlack:
+    """What tests hold: a running Slack, its people, and everything that can be seen or broken."""
+
+    bot_token = seed.BOT_TOKEN
+    app_token = seed.APP_TOKEN
+    signing_secret = seed.SIGNING_SECRET
+
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self.service = service
+        self._loop = loop
+        self._controls = Controls(service)
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return self.service.url
+
+    @property
+    def api_url(self) -> str:
+        """What a client's base_url must be."""
+        return f"{self.service.url}/api/"
+
+    def ask(self, work: Coroutine[Any, Any, Json]) -> Json:
+        """Have something done in Slack's own thread, and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+    def control(self, name: str, **said: Any) -> Json:
+        """One of the controls, as under /_ctl/."""
+        return self.ask(getattr(self._controls, name)(said))
+
+    def as_(self, user: str) -> Somebody:
+        """Act as one of the people."""
+        return Somebody(self, user)
+
+    def messages(self, channel: str, user: str = "") -> list[Json]:
+        """Roots with their threads under ``replies``; with a user also what only that person sees."""
+        return list(self.control("messages", channel=channel, user=user)["messages"])
+
+    def calls(self, method: str | None = None) -> list[Json]:
+        """The Web API calls, oldest first."""
+        return [one for one in self.control("calls")["calls"] if method in (None, one["method"])]
+
+    def deliveries(self) -> list[Json]:
+        """What the app was sent, with what became of it."""
+        return list(self.control("calls")["envelopes"])
+
+    def wait_for(self, predicate: Callable[[], Any], seconds: float = 5.0) -> Any:
+        """Until ``predicate`` returns something true, which is returned."""
+        until = time.monotonic() + seconds
+        while True:
+            found = predicate()
+            if found:
+                return found
+            if time.monotonic() > until:
+                raise AssertionError(f"did not come true within {seconds} s: {predicate}")
+            time.sleep(0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class Somebody:
+    """One of the people, at their keyboard."""
+
+    slack: LocalSlack
+    user: str
+
+    def command(self, line: str, channel: str = "incidents") -> Json:
+        """Use a slash command, as in "/conntrack node-7"."""
+        name, _, text = line.partition(" ")
+        return self.slack.control("command", user=self.user, channel=channel, command=name, text=text)
+
+    def say(self, text: str, channel: str = "incidents", thread: str = "") -> str:
+        """Post a message; returns its ts."""
+        said = self.slack.control("say", user=self.user, channel=channel, text=text, thread_ts=thread)
+        return str(said["ts"])
+
+    def mention(self, text: str, channel: str = "incidents", thread: str = "") -> str:
+        """Post a message that begins with the app's name."""
+        return self.say(f"@conntrack {text}", channel, thread)
+
+
+@contextlib.contextmanager
+def running(
+    port: int = 0, *, app: Manifest | None = None, journal: Path | None = None, limits_rates: bool = True
+) -> Iterator[LocalSlack]:
+    """A Slack on this machine's loopback, for as long as the block lasts. Port 0: any free one."""
+    service = Service(app, journal=journal, limits_rates=limits_rates)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="local-slack", daemon=True)
+    thread.start()
+    runner = asyncio.run_coroutine_threadsafe(serve(service, port), loop).result(timeout=30)
+    try:
+        yield LocalSlack(service, loop)
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=10)
+        loop.close()
+
+
+async def serve(service: Service, port: int, host: str = "127.0.0.1") -> web.AppRunner:
+    """Begin to listen. Whoever calls cleans the runner up."""
+    runner = web.AppRunner(application(service), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    address = runner.addresses[0]
+    service.url = f"http://{address[0]}:{address[1]}"
+    return runner

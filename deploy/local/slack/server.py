@@ -1,0 +1,45 @@
+"""The routes: Web API, sockets, controls, and the page where it is there."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from aiohttp import web
+
+from deploy.local.slack import control
+from deploy.local.slack.control import Controls
+from deploy.local.slack.service import Service
+from deploy.local.slack.web_api import WebApi
+
+BODY_AT_MOST = 100 * 1024 * 1024  # an upload
+
+
+def application(service: Service) -> web.Application:
+    """Everything under one port."""
+    app = web.Application(client_max_size=BODY_AT_MOST)
+    api = WebApi(service)
+    app.add_routes(
+        [
+            web.post("/api/{method}", api.answer),
+            web.get("/api/{method}", api.answer),
+            web.get("/link/", service.sockets.serve),
+            *control.routes(Controls(service)),
+            *_page(service),
+        ]
+    )
+
+    async def stop(_app: web.Application) -> None:
+        await service.sockets.end("close")
+        await service.delivery.stop()
+
+    app.on_shutdown.append(stop)
+    return app
+
+
+def _page(service: Service) -> list[web.RouteDef]:
+    """The page is a part of its own: tests run without it."""
+    if not (Path(__file__).parent / "page" / "routes.py").exists():
+        return []
+    routes = importlib.import_module("deploy.local.slack.page.routes").routes
+    return list(routes(service.workspace))
