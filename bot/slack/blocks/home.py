@@ -1,0 +1,42 @@
+"""The Home tab: what is open now, and what this person asked for lately. A view, published anew when that changes.
+
+It must not know how a view is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.model import Incident
+from bot.slack.blocks import bricks
+from bot.slack.blocks.whispers import of_incident
+from bot.slack.escape import code, moment, person
+from bot.slack.limits import Block, Body, view
+from diagnostics.runbook.words import count, counted
+
+SHOWN_OPEN = 20
+SHOWN_RECENT = 10
+THERE = "ask `conntrack-bot incidents` on the bot's machine"
+
+
+def home(open_incidents: Sequence[Incident], recent: Sequence[Incident], for_person: str, now: float) -> Body:
+    """The view for one person. ``recent`` are the newest incidents, whoever asked for them."""
+    mine = [one for one in recent if one.asked_by.id == for_person]
+    blocks = [
+        bricks.header(counted(len(open_incidents), "open incident", "open incidents")),
+        *(_listed(open_incidents, SHOWN_OPEN) or [bricks.section("Every node that was looked at is well.")]),
+        {"type": "divider"},
+        bricks.section("*You asked for*"),
+        *(
+            _listed(mine, SHOWN_RECENT)
+            or [bricks.section(f"Nothing yet. Type {code('/conntrack node-7')} in a channel.")]
+        ),
+        bricks.context(f"As of {moment(now)}, for {person(for_person)}"),
+    ]
+    return {"type": "home", "blocks": view(blocks, THERE)}
+
+
+def _listed(incidents: Sequence[Incident], most: int) -> list[Block]:
+    shown = [bricks.section(of_incident(one)) for one in incidents[:most]]
+    more = len(incidents) - most
+    return [*shown, bricks.context(f"… {count(more)} more: {THERE}")] if more > 0 else shown
