@@ -6,8 +6,12 @@ line are one transaction. It must not know Slack, nor what a verdict means beyon
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
+from bot.errors import StoreError
 from bot.model import (
     Admission,
     AuditEntry,
@@ -21,6 +25,17 @@ from bot.model import (
     Request,
     State,
 )
+from bot.store import audit, incidents, looks, outbox, requests, schema
+from bot.store.chain import Fault
+from bot.store.database import Database, make_private, sqlite_file
+from bot.store.recordings import pack, unpack
+
+
+def usual_address() -> str:
+    """The database where none is configured: a file in the user's state folder. ``Store.open`` makes both."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    folder = Path(state) if Path(state).is_absolute() else Path("~/.local/state").expanduser()
+    return f"sqlite:///{folder / 'conntrack-bot' / 'conntrack-bot.db'}"
 
 
 class Store:
@@ -30,28 +45,53 @@ class Store:
     died with its process is taken up again. ``now`` is Unix seconds.
     """
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
     @classmethod
     def open(cls, address: str) -> Store:
         """Open the database of an SQLAlchemy URL, and bring it up to date. ``sqlite://`` lives in memory."""
-        raise NotImplementedError
+        make_private(address)
+        database = Database(address)
+        with database.write() as connection:
+            schema.bring_up_to_date(connection, database.name)
+        return cls(database)
+
+    @classmethod
+    def open_to_read(cls, address: str) -> Store:
+        """Open a database that exists and is up to date; make and change nothing."""
+        file = sqlite_file(address)
+        if file is not None and not file.is_file():
+            raise StoreError(f"There is no database at {file} yet: `conntrack-bot serve` makes it when it starts.")
+        database = Database(address)
+        with database.read() as connection:
+            if not schema.is_up_to_date(connection, database.name):
+                raise StoreError(
+                    f"The database {database.name} is of an earlier version: `conntrack-bot serve` brings it up to "
+                    "date when it starts."
+                )
+        return cls(database)
 
     def close(self) -> None:
         """Let go of it."""
-        raise NotImplementedError
+        self._database.close()
 
     # ---- requests ---------------------------------------------------------------------------------------------------
 
     def receive(self, request: Request) -> bool:
         """Write down a request, within milliseconds. False where its key is known: it was delivered twice."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            return requests.receive(connection, request)
 
     def next_request(self, worker: str, lease_seconds: float, now: float) -> Request | None:
         """Claim the oldest request that nobody works on; None where there is none."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            return requests.claim(connection, worker, now + lease_seconds, now)
 
     def answered(self, key: str) -> None:
         """The request has led to an incident or an answer: it is done."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            requests.answered(connection, key)
 
     # ---- incidents --------------------------------------------------------------------------------------------------
 
@@ -62,64 +102,81 @@ class Store:
         the open incident lies in the same channel and thread and was looked at less than ``forget_after_seconds``
         ago, a new look of it begins. Otherwise the old one is closed and a new incident opened, waiting.
         """
-        raise NotImplementedError
+        with self._database.write() as connection:
+            return incidents.admit(connection, request, place, now, forget_after_seconds)
 
     def waiting(self) -> int:
         """How many incidents wait for a look."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return incidents.waiting(connection)
 
     def claim(self, worker: str, lease_seconds: float, now: float) -> Incident | None:
         """Claim the oldest incident that waits, or whose look died with its worker; it is LOOKING then.
 
         ``looks`` is the look's number, ``attempts`` how often this look was begun: 1, or more after a death.
         """
-        raise NotImplementedError
+        with self._database.write() as connection:
+            return incidents.claim(connection, worker, now + lease_seconds, now)
 
     def renew(self, incident: int, worker: str, lease_seconds: float, now: float) -> bool:
         """Hold a claim for longer. False where it is somebody else's by now."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            return incidents.renew(connection, incident, worker, now + lease_seconds)
 
     def release(self, incident: int, worker: str) -> None:
         """Give a claim back unfinished, for anybody to take up at once (a clean stop); this attempt does not count."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            incidents.release(connection, incident, worker, time.time())
 
     def finish(self, look: Look, worker: str, *, is_open: bool) -> Incident | None:
         """Write down what came of a look; the incident's state is the look's. None where the claim was lost."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            return incidents.finish(connection, look, worker, is_open=is_open)
 
     def untold(self, now: float) -> Sequence[Look]:
-        """Looks that have ended and were not told to the end: what a death in between left."""
-        raise NotImplementedError
+        """Looks that have ended and were not told to the end: what a death in between left.
+
+        Not those whose teller still has the lease of the look.
+        """
+        with self._database.read() as connection:
+            return looks.untold(connection, now)
 
     def told(self, incident: int, number: int) -> None:
         """All messages about a look are in the outbox."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            looks.told(connection, incident, number)
 
     def incident(self, number: int) -> Incident | None:
         """One incident; None where there is none of that number."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return incidents.incident(connection, number)
 
     def incidents(self, limit: int, *, only_open: bool = False, channel: str = "") -> Sequence[Incident]:
         """The newest incidents first."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return incidents.newest(connection, limit, only_open=only_open, channel=channel)
 
     def looks(self, incident: int) -> Sequence[Look]:
         """The looks of an incident that have ended, the oldest first."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return looks.of(connection, incident)
 
     def followers(self, incident: int) -> Sequence[Follower]:
         """Who waits elsewhere for the look that is on its way; emptied when a new look begins."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return incidents.waiting_elsewhere(connection, incident)
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
     def say(self, message: Message) -> None:
         """What is to be read under the message's key. The same text again changes nothing."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            outbox.say(connection, message)
 
     def channels(self, now: float) -> Sequence[str]:
         """The channels for which something is due."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return outbox.channels(connection, now)
 
     def next_letter(
         self, channel: str, now: float, *, lane: Lane | None = None, held: Collection[str] = ()
@@ -129,29 +186,45 @@ class Store:
         ``lane`` asks for one sort only: the chat paces them apart. Keys in ``held`` are passed over: they were edited
         a moment ago. The same letter is given again until it is delivered or undelivered.
         """
-        raise NotImplementedError
+        with self._database.write() as connection:
+            return outbox.next_letter(connection, channel, now, lane, held)
 
     def delivered(self, key: str, version: int, ts: str) -> None:
         """A version of a message is to be read in the chat, at ``ts``."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            outbox.delivered(connection, key, version, ts)
 
-    def undelivered(self, key: str, version: int, why: str, retry_at: float | None) -> None:
-        """A version could not be said. None for ``retry_at``: never, until the text changes."""
-        raise NotImplementedError
+    def undelivered(
+        self, key: str, version: int, why: str, retry_at: float | None, *, is_doubtful: bool = False
+    ) -> None:
+        """A version could not be said. None for ``retry_at``: never, until the text changes.
+
+        ``is_doubtful``: there was no answer, so it may be there already.
+        """
+        with self._database.write() as connection:
+            outbox.undelivered(connection, key, version, why, retry_at, is_doubtful=is_doubtful)
 
     def letter(self, key: str) -> Letter | None:
         """A message by its key, sent or not."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return outbox.letter(connection, key)
 
     # ---- the audit --------------------------------------------------------------------------------------------------
 
     def audit(self, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
         """The audit's lines in order, after a number."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return audit.entries(connection, after, limit)
 
     def note(self, actor: str, event: str, incident: int | None, detail: dict[str, object], now: float) -> None:
         """Add a line of its own to the audit, for what changes no state (a refusal, say)."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            audit.add(connection, at=now, actor=actor, event=event, incident=incident, detail=detail)
+
+    def verify(self) -> Sequence[Fault]:
+        """What is wrong with the audit's chain; nothing where it is whole."""
+        with self._database.read() as connection:
+            return audit.verify(connection)
 
 
-__all__ = ["Admission", "State", "Store"]
+__all__ = ["Admission", "Fault", "State", "Store", "pack", "unpack", "usual_address"]

@@ -1,0 +1,147 @@
+"""Transactions on one database, SQLite or PostgreSQL; foreign errors become StoreError here.
+
+SQLite has one writer at a time. The threads of this process queue for it on a lock, which is fair and wakes at once;
+SQLite's own waiting, a sleep that grows, is left for other processes. It must not know any table.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from bot.errors import StoreError
+
+BUSY_MILLISECONDS = 10_000  # another process writes for milliseconds; ten seconds say that something hangs
+PER_CONNECTION = (
+    "PRAGMA journal_mode=WAL",  # readers go on while somebody writes
+    # In WAL mode a commit is a write without a sync: the death of the process loses nothing, for the kernel has the
+    # pages. Losing power may lose the last moments, never the file's consistency (sqlite.org/pragma.html).
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+)
+
+
+class Database:
+    """Connections, and who may use one now."""
+
+    def __init__(self, address: str) -> None:
+        """Connect to nothing yet. Raises StoreError where the address is none."""
+        self._url = _parsed(address)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._is_in_memory = self.is_sqlite and self._url.database in (None, "", ":memory:")
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._engine = self._connecting()
+        self._writing = self._engine.execution_options(is_writing=True)
+
+    @property
+    def name(self) -> str:
+        """The address as people may read it: without a password."""
+        return self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write: all of it or nothing."""
+        with self._turn, self._translated(), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that reads one state of affairs."""
+        # In memory there is but one connection, for every thread.
+        with (
+            self._turn if self._is_in_memory else nullcontext(),
+            self._translated(),
+            self._engine.begin() as connection,
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._turn:
+            self._engine.dispose()
+
+    def _connecting(self) -> Engine:
+        if not self.is_sqlite:
+            try:
+                return create_engine(self._url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+            except ImportError as error:
+                raise StoreError(
+                    f"The driver for {self.name} is missing: install conntrack-bot with its postgres extra."
+                ) from error
+        arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False}}
+        if self._is_in_memory:
+            arguments["poolclass"] = StaticPool
+        else:
+            arguments |= {"pool_size": 8, "max_overflow": 56}
+        engine = create_engine(self._url, **arguments)
+        event.listen(engine, "connect", _connected)
+        event.listen(engine, "begin", _begun)
+        return engine
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise StoreError(f"The database {self.name} failed: {_sentence(cause)}") from error
+
+
+def make_private(address: str) -> None:
+    """Make the folder and the file of an SQLite database, for its owner's eyes only; what exists stays as it is.
+
+    It holds what nodes, pods and people said. SQLite gives its side files the mode of the file.
+    """
+    file = sqlite_file(address)
+    if file is None or file.exists():
+        return
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"The database {file} cannot be made: {error.strerror}. Set `store.url`.") from error
+
+
+def sqlite_file(address: str) -> Path | None:
+    """The file behind an address; None where there is none."""
+    url = _parsed(address)
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database))
+
+
+def _parsed(address: str) -> URL:
+    try:
+        url = make_url(address)
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreError(
+            "`store.url` is no database's address; write sqlite:////var/lib/conntrack-bot/bot.db or "
+            "postgresql+psycopg://USER@HOST/NAME."
+        ) from error
+    return url
+
+
+def _connected(connection: sqlite3.Connection, _record: object) -> None:
+    # Python's own guess when a transaction begins is switched off: ``_begun`` says it.
+    connection.isolation_level = None
+    for pragma in PER_CONNECTION:
+        connection.execute(pragma)
+
+
+def _begun(connection: Connection) -> None:
+    """A transaction that will write says so at once: one that finds out later can be refused in the middle."""
+    is_writing = connection.get_execution_options().get("is_writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+def _sentence(cause: BaseException | None) -> str:
+    return (str(cause).strip().splitlines() or ["no reason given"])[0].rstrip(".") + "."
