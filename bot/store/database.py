@@ -1,14 +1,13 @@
 """Transactions on one database, SQLite or PostgreSQL; foreign errors become StoreError here.
 
-SQLite has one writer at a time. The threads of this process queue for it on a lock, which is fair and wakes at once;
-SQLite's own waiting, a sleep that grows, is left for other processes. It must not know any table.
+SQLite has one writer at a time. The threads of this process queue for it in turn, and wake at once; SQLite's own
+waiting, a sleep that grows, is left for other processes. It must not know any table.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -18,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from bot.errors import StoreError
+from bot.store.turns import Turns
 
 BUSY_MILLISECONDS = 10_000  # another process writes for milliseconds; ten seconds say that something hangs
 PER_CONNECTION = (
@@ -37,7 +37,7 @@ class Database:
         self._url = _parsed(address)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._is_in_memory = self.is_sqlite and self._url.database in (None, "", ":memory:")
-        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._turn: AbstractContextManager[Any] = Turns() if self.is_sqlite else nullcontext()
         self._engine = self._connecting()
         self._writing = self._engine.execution_options(is_writing=True)
 
@@ -90,7 +90,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise StoreError(f"The database {self.name} failed: {_sentence(cause)}") from error
 
@@ -140,7 +140,9 @@ def _connected(connection: sqlite3.Connection, _record: object) -> None:
 def _begun(connection: Connection) -> None:
     """A transaction that will write says so at once: one that finds out later can be refused in the middle."""
     is_writing = connection.get_execution_options().get("is_writing", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+    cursor = connection.connection.cursor()
+    cursor.execute("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+    cursor.close()
 
 
 def _sentence(cause: BaseException | None) -> str:

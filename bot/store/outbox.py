@@ -87,7 +87,8 @@ def _content(message: Message) -> dict[str, Any]:
 
 
 def _next_turn(connection: Connection) -> int:
-    return connection.execute(select(func.coalesce(func.max(messages.c.turn), 0) + 1)).scalar_one()
+    last: int | None = connection.execute(select(func.max(messages.c.turn))).scalar_one()
+    return (last or 0) + 1
 
 
 # ---- what is due ----------------------------------------------------------------------------------------------------

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.model import Request
 from bot.store.tables import requests
 from bot.store.written import REQUEST, text_of, value_of
+
+# Both databases know it, and SQLAlchemy has a word for each.
+UNLESS_KNOWN = {
+    "sqlite": sqlite.insert(requests).on_conflict_do_nothing(index_elements=[requests.c.key]),
+    "postgresql": postgresql.insert(requests).on_conflict_do_nothing(index_elements=[requests.c.key]),
+}
 
 
 def receive(connection: Connection, request: Request) -> bool:
@@ -25,12 +31,7 @@ def receive(connection: Connection, request: Request) -> bool:
         "is_done": False,
         "is_joined": False,
     }
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(requests).values(row))
-    except IntegrityError:  # The key is the only thing that can be there already.
-        return False
-    return True
+    return connection.execute(UNLESS_KNOWN[connection.dialect.name], row).rowcount == 1
 
 
 def claim(connection: Connection, worker: str, lease_until: float, now: float) -> Request | None:
