@@ -1,4 +1,4 @@
-"""Diagnosis to Report: the words, once, for every surface; and the JSON that scripts read.
+"""Diagnosis to Report: the words, once, for every surface; to Picture; and, in ``document``, to JSON for scripts.
 
 The order and the sentences of the steps are the runbook's; this file chooses what stands at the top and how numbers
 join. It must not know colours, widths, Slack or HTML.
@@ -8,32 +8,33 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+from bot.report.document import SCHEMA as SCHEMA
+from bot.report.document import to_json as to_json
 from diagnostics.model import (
+    Ages,
     Connects,
     Diagnosis,
     Finding,
     Known,
     Lookalike,
     Remedy,
+    Source,
     Status,
     Suspect,
     SuspectKind,
+    Table,
     Target,
-    Trigger,
-    Unknown,
-    Usage,
     VerdictKind,
     Way,
 )
 from diagnostics.runbook import measures
 from diagnostics.runbook.case import PRESSED
+from diagnostics.runbook.measures import part
 from diagnostics.runbook.triggers import OUTSIDE
 from diagnostics.runbook.words import LONGEST_FOREIGN_TEXT, count, filled, listed, percent, points, span, visible
 
-SCHEMA = "conntrack-diagnosis/1"
 RUNGS = {"pod": "debug pod", "ssh": "SSH", "local": "this machine", "replay": "recording"}
 LOOKED = {"pod": "through a debug pod", "ssh": "over SSH", "local": "on this machine", "replay": "into a recording"}
 TRIGGERS = {
@@ -54,6 +55,21 @@ TOLD_BY = {
     "usage": ("usage", "counters"),
     "kernel_log": ("kernel_log",),
     "triggers": ("table",),
+}
+BADNESS = ("healthy", "recovered", "inconclusive", "lookalike", "filling", "evicting", "exhausted")
+NAMED_HOLDERS = 6
+NAMED_SHARE = 0.005  # Who holds less is one of the others.
+LATELY_SECONDS = 120.0
+COARSEST_SECONDS = 15.0  # Ages of open connections come in hours: they tell nothing of the last minutes.
+WORTH_DRAWING = 0.05
+FILLS_IT = 0.8  # The few others hardly change the table's ages.
+# An entry's age is the time since its last packet, or since it was closed: what is counted is not when it was opened.
+TELLS = {
+    "TIME_WAIT": "connections closed",
+    "SYN_SENT": "connection tries without an answer",
+    "UDP": "UDP questions",
+    "UDP_STREAM": "UDP conversations last used",
+    "ICMP": "pings",
 }
 EXPLAINS = 0.3  # a trigger that scores less is not named at the top; its reasons are in the trigger's step
 # The verdict ends with its numbers in brackets: people get them on a line of their own.
@@ -96,8 +112,9 @@ class Picture:
     """What a chart of one snapshot shows: who holds the table, and what one holder opened lately.
 
     ``holders`` are labels and shares, the largest first, what is not named last; they sum to 1. ``opened`` are new
-    connections a second by ``whose`` in steps of ``step_seconds``, the oldest first and now last; empty where the
-    table's entries do not tell.
+    entries a second by ``whose`` in steps of ``step_seconds``, the oldest first and now last; empty where the table's
+    entries do not tell. ``what`` says what a step counts, since an entry tells only when it last changed. ``limit`` 0:
+    none is set, or it was not read.
     """
 
     node: str
@@ -108,6 +125,7 @@ class Picture:
     opened: tuple[float, ...] = ()
     step_seconds: float = 0.0
     whose: str = ""
+    what: str = "new connections"
 
 
 def report(diagnosis: Diagnosis) -> Report:
@@ -274,116 +292,75 @@ def so_far(diagnosis: Diagnosis) -> str:
     return f"so far: {', '.join(said)}; watching the counters" if said else ""
 
 
-# ---- for scripts ----------------------------------------------------------------------------------------------------
-
-
-def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The contract ``conntrack-diagnosis/1``. All of it, however quiet the node; every number is finite."""
-    document = {
-        "schema": SCHEMA,
-        "node": diagnosis.node,
-        "cluster": diagnosis.cluster,
-        "taken_at": round(diagnosis.taken_at, 3),
-        "verdict": {"kind": diagnosis.verdict.kind.value, "headline": diagnosis.verdict.headline},
-        "usage": _usage_json(diagnosis),
-        "rates": _rates_json(diagnosis),
-        "findings": [_finding_json(finding) for finding in diagnosis.findings],
-        "suspects": [_suspect_json(suspect) for suspect in diagnosis.suspects],
-        "noisy": None if diagnosis.noisy is None else _suspect_json(diagnosis.noisy),
-        "noisy_because": diagnosis.noisy_because,
-        "triggers": [_trigger_json(trigger) for trigger in diagnosis.triggers],
-        "lookalikes": [{"name": one.name, "status": one.status, "says": one.says} for one in diagnosis.lookalikes],
-        "remedies": [_remedy_json(remedy) for remedy in diagnosis.remedies],
-        "transport": _way_json(diagnosis.way),
-        "unknown": dict(diagnosis.snapshot.unknown) if diagnosis.snapshot else {},
-        "left_out": dict(diagnosis.snapshot.left_out) if diagnosis.snapshot else {},
-    }
-    finite: dict[str, Any] = _finite(document)
-    return finite
-
-
-def _usage_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    if isinstance(diagnosis.usage, Unknown):
-        return {"entries": None, "limit": None, "buckets": None, "ratio": None, "unknown": diagnosis.usage.why}
-    usage: Usage = diagnosis.usage.value
-    return {
-        "entries": usage.entries,
-        "limit": usage.limit,
-        "buckets": usage.buckets,
-        "ratio": round(usage.ratio, 4),
-    }
-
-
-def _rates_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    if isinstance(diagnosis.rates, Unknown):
-        return {"unknown": diagnosis.rates.why}
-    rates = diagnosis.rates.value
-    return {
-        "seconds": round(rates.seconds, 3),
-        "drops": rates.drops,
-        "early_drops": rates.early_drops,
-        "insert_failed": rates.insert_failed,
-        "invalid": rates.invalid,
-        "growth_per_second": _rounded(rates.growth_per_second),
-        "seconds_to_full": _rounded(rates.seconds_to_full),
-    }
-
-
-def _finding_json(finding: Finding) -> dict[str, Any]:
-    return {
-        "step": finding.step,
-        "title": finding.title,
-        "status": finding.status.value,
-        "says": finding.says,
-        "means": finding.means,
-        "correction": finding.correction,
-        "evidence": [{"command": shown.command, "output": shown.output} for shown in finding.evidence],
-    }
-
-
-def _suspect_json(suspect: Suspect) -> dict[str, Any]:
-    return {
-        "kind": suspect.kind.value,
-        "namespace": suspect.namespace,
-        "pod": suspect.pod,
-        "owner": suspect.owner,
-        "node": suspect.node,
-        "address": suspect.address,
-        "label": suspect.label,
-        "share": round(suspect.share, 9),  # 500 of these still sum to 1 within a millionth
-        "share_low": round(suspect.share_low, 9),
-        "share_high": round(suspect.share_high, 9),
-        "entries": suspect.entries,
-        "note": suspect.note,
-    }
-
-
-def _trigger_json(trigger: Trigger) -> dict[str, Any]:
-    return {"name": trigger.name, "score": round(trigger.score, 3), "because": trigger.because}
-
-
-def _remedy_json(remedy: Remedy) -> dict[str, Any]:
-    return {"action": remedy.action, "when": remedy.when, "says": remedy.says, "commands": list(remedy.commands)}
-
-
-def _way_json(way: Way) -> dict[str, Any]:
-    tried = [{"rung": one.rung, "says": one.says, "seconds": round(one.seconds, 3)} for one in way.tried]
-    return {"rung": way.rung, "tried": tried, "seconds": round(way.seconds, 3)}
-
-
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 3)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity; a script gets null where a foreign machine sent one."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list) else value
+# ---- for all of it -------------------------------------------------------------------------------------------------
 
 
 def needs_attention(finding: Finding) -> bool:
     """A step that a person should read even where the node is healthy: also one that could not look."""
     return finding.status in (Status.WARN, Status.BAD, Status.UNKNOWN)
+
+
+def badness(verdict: str) -> int:
+    """How bad a verdict is, by its name: to tell what got worse. 0 for none, and for what is not known."""
+    return BADNESS.index(verdict) if verdict in BADNESS else 0
+
+
+def is_worse(now: str, before: str) -> bool:
+    """Whether a verdict is news for everybody. The first one is not: it has its own card."""
+    return bool(before) and badness(now) > badness(before)
+
+
+# ---- for the chart --------------------------------------------------------------------------------------------------
+
+
+def picture(diagnosis: Diagnosis) -> Picture | None:
+    """What can be drawn of it; None where it is not known who holds the table."""
+    if not diagnosis.suspects:
+        return None
+    usage = diagnosis.usage.value if isinstance(diagnosis.usage, Known) else None
+    drawn = Picture(
+        node=visible(diagnosis.node),
+        taken_at=diagnosis.taken_at,
+        entries=usage.entries if usage else sum(suspect.entries for suspect in diagnosis.suspects),
+        limit=usage.limit if usage else 0,
+        holders=_holders(diagnosis.suspects),
+    )
+    return _with_lately(drawn, diagnosis)
+
+
+def _holders(suspects: tuple[Suspect, ...]) -> tuple[tuple[str, float], ...]:
+    named = [suspect for suspect in suspects[:NAMED_HOLDERS] if suspect is suspects[0] or suspect.share >= NAMED_SHARE]
+    shown = tuple((who(suspect), part(suspect.share, 1.0)) for suspect in named)
+    rest = len(suspects) - len(named)
+    others = f"{count(rest)} other{'' if rest == 1 else 's'}"
+    return (*shown, (others, part(1.0 - sum(share for _, share in shown), 1.0))) if rest else shown
+
+
+def _with_lately(drawn: Picture, diagnosis: Diagnosis) -> Picture:
+    """What the noisy one, or the first, did lately, from the ages of the entries that tell most of it."""
+    suspect = diagnosis.noisy or diagnosis.suspects[0]
+    table = diagnosis.snapshot.table if diagnosis.snapshot else None
+    if suspect.source is None or not isinstance(table, Known):
+        return drawn
+    state, ages = _telling(suspect.source, table.value)
+    if ages is None:
+        return drawn
+    is_sample = not table.value.whole and table.value.read > 0
+    each = min(max(1.0, min(drawn.entries, 1e12) / table.value.read), 1e6) if is_sample else 1.0
+    latest = ages.counts[: math.ceil(LATELY_SECONDS / ages.bucket_seconds)]
+    opened = tuple(min(max(0, number), 1e12) * each / ages.bucket_seconds for number in reversed(latest))
+    return replace(drawn, opened=opened, step_seconds=ages.bucket_seconds, whose=who(suspect), what=TELLS[state])
+
+
+def _telling(source: Source, table: Table) -> tuple[str, Ages | None]:
+    """The state whose entries are the most of what a source holds, where their ages are fine enough to draw."""
+    # A short answer leaves a source's ages out; those of a table that it fills tell the same.
+    ages = source.ages or (table.ages if part(source.entries, table.read) >= FILLS_IT else {})
+    fine = {state: one for state, one in ages.items() if state in TELLS and _is_fine(one)}
+    state = max(fine, key=lambda state: sum(fine[state].counts), default="")
+    is_much = bool(state) and part(sum(fine[state].counts), source.entries) >= WORTH_DRAWING
+    return (state, fine[state]) if is_much else ("", None)
+
+
+def _is_fine(ages: Ages) -> bool:
+    return 0 < ages.bucket_seconds <= COARSEST_SECONDS and len(ages.counts) > 1
