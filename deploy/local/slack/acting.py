@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass
 
 from deploy.local.slack import posting
+from deploy.local.slack.answers import Answers
 from deploy.local.slack.service import Service
-from deploy.local.slack.state import Channel, Json, Message, Person
+from deploy.local.slack.state import Answer, Channel, Json, Message, Person
+from deploy.local.slack.wire import SlackError
 
 _PERSON = re.compile(r"(?<![<\w])@([a-z][a-z0-9._-]*)")
 _CHANNEL = re.compile(r"(?<![<\w])#([a-z][a-z0-9._-]*)")
@@ -90,13 +92,23 @@ class Actor:
             "channel_id": place.id, "channel_name": "privategroup" if place.is_private else place.name,
             "user_id": self.person.id, "user_name": self.person.name, "command": name,
             "text": self.named(text, labels=True) if known.escapes else text, "api_app_id": workspace.app,
-            "is_enterprise_install": "false", "response_url": self.answer_url(place), 
+            "is_enterprise_install": "false", "response_url": self.answer_url(place),
             "trigger_id": workspace.new_trigger(self.person.id),
         }  # fmt: skip
         ack = await self.service.delivery.send("slash_commands", payload)
         if not ack.is_good:
             self._hear(place, f'{name} failed with the error "{ack.outcome}"')
+        elif ack.payload:
+            self._answered(place, ack.payload)
         return {"outcome": ack.outcome, "ack": ack.payload}
+
+    def _answered(self, place: Channel, said: Json) -> None:
+        """What stands in an acknowledgement is an answer, as through the response_url."""
+        answer = Answer(place.id, self.person.id, self.service.workspace.now())
+        try:
+            Answers(self.service).answer(answer, said)
+        except SlackError as error:
+            self._hear(place, f"The app answered with what Slack refuses: {error.body()}")
 
     def _invite(self, text: str, place: Channel) -> Json:
         invited = self.service.workspace.person(text.strip())

@@ -67,6 +67,42 @@ class LocalSlack:
         """What the app was sent, with what became of it."""
         return list(self.control("calls")["envelopes"])
 
+    def whispers(self, user: str) -> list[Json]:
+        """What only that person was told, in all channels, oldest first."""
+        return list(self.control("whispers", user=user)["messages"])
+
+    def home(self, user: str) -> Json | None:
+        """The Home tab as that person has it."""
+        return self.control("views", user=user)["home"]
+
+    def modal(self, user: str) -> Json | None:
+        """The modal that person has before their eyes."""
+        return self.control("views", user=user)["modal"]
+
+    def fail(self, method: str, *, times: int = 1, **how: Any) -> None:
+        """Let the next calls fail: ``error``, ``status`` (0 hangs up), ``retry_after``, ``is_after`` (see Fault)."""
+        self.control("fault", method=method, times=times, **how)
+
+    def slow(self, method: str, seconds: float, times: int = 1) -> None:
+        """Let the next calls take their time."""
+        self.control("fault", method=method, seconds=seconds, times=times)
+
+    def sockets(self, how: str) -> int:
+        """Break all sockets: rst, close, half_open, refresh, warning, link_disabled. Returns how many."""
+        return int(self.control("sockets", how=how)["sockets"])
+
+    def duplicate_next_event(self) -> None:
+        """Deliver the next event twice."""
+        self.control("duplicate")
+
+    def pass_time(self, seconds: float) -> None:
+        """Put Slack's clock ahead."""
+        self.control("time", seconds=seconds)
+
+    def alert(self, node: str) -> str:
+        """Post what Alertmanager would; returns its ts."""
+        return str(self.control("alert", node=node)["ts"])
+
     def wait_for(self, predicate: Callable[[], Any], seconds: float = 5.0) -> Any:
         """Until ``predicate`` returns something true, which is returned."""
         until = time.monotonic() + seconds
@@ -99,6 +135,30 @@ class Somebody:
     def mention(self, text: str, channel: str = "incidents", thread: str = "") -> str:
         """Post a message that begins with the app's name."""
         return self.say(f"@conntrack {text}", channel, thread)
+
+    def click(self, ts: str, action_id: str, value: Any = None, channel: str = "incidents") -> Json:
+        """Press something in a message."""
+        return self.slack.control("click", user=self.user, channel=channel, ts=ts, action_id=action_id, value=value)
+
+    def click_in_view(self, view_id: str, action_id: str, value: Any = None) -> Json:
+        """Press something in a modal or on the Home tab."""
+        return self.slack.control("click", user=self.user, view_id=view_id, action_id=action_id, value=value)
+
+    def submit(self, view_id: str, values: Json | None = None) -> Json:
+        """Send a form; the values by block_id or action_id."""
+        return self.slack.control("submit", user=self.user, view_id=view_id, values=values)
+
+    def close_view(self, view_id: str) -> Json:
+        """Cancel a modal."""
+        return self.slack.control("close_view", user=self.user, view_id=view_id)
+
+    def shortcut(self, callback_id: str, ts: str = "", channel: str = "incidents") -> Json:
+        """Use an entry of a message's menu."""
+        return self.slack.control("shortcut", user=self.user, callback_id=callback_id, channel=channel, ts=ts)
+
+    def open_home(self) -> None:
+        """Look at the app's Home tab."""
+        self.slack.control("home", user=self.user)
 
 
 @contextlib.contextmanager

@@ -37,7 +37,6 @@ def workspace(manifest: Manifest) -> Workspace:
         team = "T0OTHER" if kind == "external" else made.team
         made.people[user_id(name)] = Person(user_id(name), name, real_name, team, kind, title)
     made.people[made.bot_user] = Person(made.bot_user, "conntrack", manifest.name, made.team, "bot", "The app")
-    made.people["U0ALERTMANAGER"] = Person("U0ALERTMANAGER", "alertmanager", "Alertmanager", made.team, "bot")
     made.groups["S0APPROVERS"] = Group("S0APPROVERS", "sre-approvers", [user_id("bob"), user_id("carol")])
     for one in _CHANNELS:
         members = [user_id(name) for name in one.members]

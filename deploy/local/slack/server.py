@@ -8,6 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from deploy.local.slack import control
+from deploy.local.slack.answers import Answers
 from deploy.local.slack.control import Controls
 from deploy.local.slack.service import Service
 from deploy.local.slack.web_api import WebApi
@@ -23,6 +24,7 @@ def application(service: Service) -> web.Application:
         [
             web.post("/api/{method}", api.answer),
             web.get("/api/{method}", api.answer),
+            web.post("/respond/{name}", Answers(service).take),
             web.get("/link/", service.sockets.serve),
             *control.routes(Controls(service)),
             *_page(service),

@@ -91,6 +91,8 @@ class Sockets:
         try:
             await response.send_json(self._hello())
             await self._listen(one)
+            if not one.is_half_open:
+                await response.close()
         finally:
             pinging.cancel()
             self.open.remove(one)
@@ -105,8 +107,6 @@ class Sockets:
                 await one.response.pong(frame.data)
             elif frame.type is WSMsgType.TEXT:
                 self._on_text(frame.data)
-            elif frame.type is WSMsgType.CLOSE:
-                await one.response.close()
 
     def _on_text(self, text: str) -> None:
         try:

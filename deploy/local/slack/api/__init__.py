@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.local.slack.api import chat, session
+from deploy.local.slack.api import chat, session, views
 from deploy.local.slack.api.method import Method
 
-METHODS: dict[str, Method] = {**session.METHODS, **chat.METHODS}
+METHODS: dict[str, Method] = {**session.METHODS, **chat.METHODS, **views.METHODS}

@@ -57,8 +57,7 @@ def checked_blocks(service: Service, blocks: Any, surface: validator.Surface = "
     """Valid blocks with ids, or None where there are none given."""
     if blocks is None:
         return None
-    images = {one.id for one in service.workspace.files.values() if one.mimetype.startswith("image/")}
-    refuse(validator.problems(blocks, surface, images=images))
+    refuse(validator.problems(blocks, surface, images=service.workspace.images()))
     return with_ids(blocks)
 
 
