@@ -5,8 +5,6 @@ The answer is in the store before it is told. It must not know ways to a node, n
 
 from __future__ import annotations
 
-import io
-import tarfile
 import tempfile
 import threading
 import time
@@ -20,7 +18,7 @@ from bot import report as words
 from bot.config import ServeSettings
 from bot.model import Incident, Look, Place, State
 from bot.report import Picture, Report
-from bot.store import Store
+from bot.store import Store, pack
 from bot.workflow.hold import Hold, LostError, StoppedError, TooLongError
 from bot.workflow.seams import Errand, Nodes, Progress, Voice
 from diagnostics.errors import DiagnosticsError
@@ -119,7 +117,7 @@ class Looker:
             errand = Errand(place, exact=incident.exact, deep=incident.deep, record_to=record_to)
             teller.begin()
             diagnosis = self.nodes.look(errand, teller.tell, teller.first)
-            recording = _packed(record_to)
+            recording = _packed(record_to, incident)
         return Look(
             incident=incident.id,
             number=incident.looks,
@@ -215,14 +213,10 @@ def _picture(diagnosis: Diagnosis, incident: Incident) -> Picture | None:
         return None
 
 
-def _packed(folder: Path) -> bytes:
-    """A recording as a .tar.gz; b"" where none could be written, or where it is too large to keep."""
-    if not folder.is_dir():
+def _packed(folder: Path, incident: Incident) -> bytes:
+    """The recording; b"" where none could be written, or where it is too large to keep."""
+    packed = pack(folder) if folder.is_dir() else b""
+    if len(packed) > LARGEST_RECORDING_BYTES:
+        log.warning("recording not kept", incident=incident.name, size_bytes=len(packed))
         return b""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        archive.add(folder, arcname=".")
-    if packed.tell() > LARGEST_RECORDING_BYTES:
-        log.warning("recording not kept", size_bytes=packed.tell())
-        return b""
-    return packed.getvalue()
+    return packed
