@@ -66,9 +66,9 @@ FILLS_IT = 0.8  # The few others hardly change the table's ages.
 # An entry's age is the time since its last packet, or since it was closed: what is counted is not when it was opened.
 TELLS = {
     "TIME_WAIT": "connections closed",
-    "SYN_SENT": "connection tries without an answer",
+    "SYN_SENT": "tries without an answer",
     "UDP": "UDP questions",
-    "UDP_STREAM": "UDP conversations last used",
+    "UDP_STREAM": "UDP flows last used",
     "ICMP": "pings",
 }
 EXPLAINS = 0.3  # a trigger that scores less is not named at the top; its reasons are in the trigger's step
