@@ -26,7 +26,7 @@ from bot.model import (
     State,
 )
 from bot.store import audit, incidents, looks, outbox, requests, schema
-from bot.store.chain import Fault
+from bot.store.chain import Fault, Head
 from bot.store.database import Database, make_private, sqlite_file
 from bot.store.recordings import pack, unpack
 
@@ -225,6 +225,11 @@ class Store:
         """What is wrong with the audit's chain; nothing where it is whole."""
         with self._database.read() as connection:
             return audit.verify(connection)
+
+    def audit_head(self) -> Head:
+        """The number and the digest of the audit's last line: kept elsewhere, they vouch for all lines before."""
+        with self._database.read() as connection:
+            return audit.head_as_read(connection) or Head()
 
 
 __all__ = ["Admission", "Fault", "State", "Store", "pack", "unpack", "usual_address"]

@@ -16,7 +16,7 @@ from diagnostics import recording
 from diagnostics.model import Way
 from tests.diagnostics.test_snapshot import LOOK, WATCH
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(*args: str, program: str = "conntrack-bot", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -119,6 +119,7 @@ import pathlib, time
 from diagnostics.diagnose import Plan
 from diagnostics.transport import Order
 from bot import cli
+from bot.cli import diagnose
 left = pathlib.Path({str(left)!r})
 
 class Pod:
@@ -134,7 +135,7 @@ class Pod:
             left.unlink()
         yield {{}}
 
-cli._planned = lambda *_: Plan("n", "n", "", (Pod(),), Order())
+diagnose._planned = lambda *_: Plan("n", "n", "", (Pod(),), Order())
 cli._bot()(["diagnose", "n"])
 """
     with subprocess.Popen(

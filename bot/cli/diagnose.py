@@ -1,7 +1,6 @@
-"""The command line: ``conntrack-bot``, and the same program as ``kubectl-conntrack``.
+"""``diagnose``: look at one node now, and print what is found.
 
-Exit status: 0 a diagnosis was made, whatever its verdict; 1 the node could not be looked at; 2 usage or configuration.
-It parses and prints. Heavy imports stand inside functions, so that ``--help`` and mistakes are answered at once.
+It must not know how a node is looked at, nor how an answer is worded.
 """
 
 from __future__ import annotations
@@ -16,15 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from diagnostics.errors import ConfigurationError, DiagnosticsError, TargetError
+from bot.cli.exits import INTERRUPTED, fail
+from diagnostics.errors import DiagnosticsError
 
 if TYPE_CHECKING:
     from diagnostics.diagnose import Plan
     from diagnostics.model import Diagnosis
-
-VERSION = "0.1.0"  # pyproject's; a test keeps them equal, and the image has no package metadata to ask
-COULD_NOT_LOOK, USAGE, INTERRUPTED = 1, 2, 130
-PLUGIN = "kubectl-conntrack"  # kubectl runs it as `kubectl conntrack`
 
 
 class Via(StrEnum):
@@ -43,48 +39,6 @@ class Profile(StrEnum):
     STANDARD = "standard"
     PRIVILEGED = "privileged"
     MINIMAL = "minimal"
-
-
-def main() -> None:
-    """The program that its own name says: conntrack-bot, or the kubectl plugin."""
-    is_plugin = Path(sys.argv[0]).name.startswith(PLUGIN)
-    program = _plugin() if is_plugin else _bot()
-    program(prog_name="kubectl conntrack" if is_plugin else "conntrack-bot")
-
-
-def _bot() -> typer.Typer:
-    program = _typer("Finds out why everything times out while the network is up: the node's conntrack table is full.")
-    program.callback()(_common)
-    program.command("diagnose")(diagnose)
-    return program
-
-
-def _plugin() -> typer.Typer:
-    """A single command, which typer then takes without its name."""
-    program = _typer(None)
-    program.command()(diagnose)
-    return program
-
-
-def _typer(says: str | None) -> typer.Typer:
-    # Plain help: rich costs start time, and a pipe or a dumb terminal gets the same text.
-    return typer.Typer(
-        help=says, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"conntrack-bot {VERSION}")
-        raise typer.Exit
-
-
-def _common(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Options of the program as a whole. ``version`` has done its work when this runs."""
 
 
 def diagnose(  # noqa: PLR0913, PLR0917 - each is an option of the command line, and typer reads them from here
@@ -142,7 +96,7 @@ def diagnose(  # noqa: PLR0913, PLR0917 - each is an option of the command line,
     except DiagnosticsError as error:
         if debug:
             raise
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
         typer.echo("Interrupted. What was started for the look has been taken away.", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -183,13 +137,3 @@ def _print(diagnosis: Diagnosis, *, as_json: bool, verbose: bool) -> None:
     if hasattr(sys.stdout, "reconfigure"):  # an ASCII locale gets "?" for a mark, and never a traceback
         sys.stdout.reconfigure(errors="replace")
     terminal.show(report.report(diagnosis), sys.stdout, everything=verbose)
-
-
-def _fail(error: DiagnosticsError) -> NoReturn:
-    """One plain sentence, and the exit status that says whose turn it is."""
-    from diagnostics.runbook.words import visible  # noqa: PLC0415 - only where something went wrong
-
-    for line in str(error).split("\n"):
-        typer.echo("".join(visible(line[at : at + 200]) for at in range(0, len(line), 200)), err=True)
-    is_theirs = isinstance(error, TargetError | ConfigurationError)
-    raise typer.Exit(USAGE if is_theirs else COULD_NOT_LOOK) from error
