@@ -1,1 +1,1 @@
-"""Slack: requests in, messages out. Nothing outside this room knows what a Slack payload looks like."""
+"""Slack: its payloads become requests, the bot's words become blocks, and the outbox becomes messages."""
