@@ -16,8 +16,8 @@ export function composer(form, known, send) {
     const command = /^\/\S*$/.exec(before);
     const name = /(?:^|\s)@([\w.-]*)$/.exec(before);
     if (command) {
-      return known().commands.filter((one) => one.command.startsWith(command[0]))
-        .map((one) => ({ put: `${one.command} `, from: 0, says: one.command, more: `${one.usage_hint ?? ""} · ${one.description ?? ""}` }));
+      return known().commands.filter((one) => one.name.startsWith(command[0]))
+        .map((one) => ({ put: `${one.name} `, from: 0, says: one.name, more: `${one.usage_hint} · ${one.description}` }));
     }
     if (!name) return [];
     return known().people.filter((one) => one.name.startsWith(name[1].toLowerCase()))

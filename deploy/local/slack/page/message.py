@@ -46,7 +46,7 @@ def row(workspace: Workspace, message: Message, known: Names, replies: Sequence[
             tag("div", "Only visible to you", class_="whispered") if message.reader else None,
             tag("div", "Also sent to the channel", class_="also") if message.subtype == "thread_broadcast" else None,
             _head(message, author),
-            tag("div", message_body(message.text, message.blocks, known), _edited(message), class_="body"),
+            tag("div", message_body(message.text, message.blocks, known), class_="body"),
             join([_attachment(one, known) for one in message.attachments]),
             join([_file(workspace.files[one]) for one in message.files if one in workspace.files]),
             _reactions(message, known),
@@ -62,7 +62,7 @@ def row(workspace: Workspace, message: Message, known: Names, replies: Sequence[
 
 def avatar(name: str, *, is_app: bool = False) -> Html:
     """A letter in a colour: nobody's picture has to be fetched."""
-    hue = sum(map(ord, name)) % 8
+    hue = sum(place * ord(letter) for place, letter in enumerate(name, 1)) % 8
     letters = "◎" if is_app and name.startswith("conntrack") else name[:1].upper()
     return tag("span", letters, class_=f"avatar hue-{hue}" + (" app" if is_app else ""), aria_hidden="true")
 
@@ -78,13 +78,8 @@ def _head(message: Message, author: Person | None) -> Html:
         tag("strong", message.username or (author.name if author else message.user), class_="author"),
         tag("span", badge, class_="badge") if badge else None,
         tag("time", data_ts=message.ts),
+        tag("small", "edited", class_="edited") if message.edited else None,
     )
-
-
-def _edited(message: Message) -> Html | None:
-    if not message.edited:
-        return None
-    return tag("span", "(edited)", class_="edited", data_edited=str(message.edited.get("ts", "")))
 
 
 def _attachment(one: dict[str, Any], known: Names) -> Html:
@@ -137,8 +132,8 @@ def _reactions(message: Message, known: Names) -> Html | None:
 
 
 def _replies(workspace: Workspace, message: Message, replies: Sequence[Message]) -> Html:
-    who = list(dict.fromkeys(one.user for one in replies))[:3]
-    faces = [avatar(workspace.people[one].name) for one in who if one in workspace.people]
+    who = [workspace.people[one] for one in dict.fromkeys(one.user for one in replies) if one in workspace.people]
+    faces = [avatar(one.name, is_app=one.kind == "bot") for one in who[:3]]
     count = "1 reply" if len(replies) == 1 else f"{len(replies)} replies"
     last = tag("small", "last ", tag("time", data_ts=replies[-1].ts))
     return tag("button", *faces, tag("span", count), last, type="button", class_="replies", data_open_thread=message.ts)

@@ -29,8 +29,9 @@ async function act(what, body) {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ user: here.user, ...body }),
     });
     const said = await answer.json().catch(() => ({}));
+    if (["dispatch_failed", "operation_timeout"].includes(said.outcome)) toast(`The bot did not take that (${said.outcome}). Is it running?`);
     if (answer.ok && said.ok !== false) return true;
-    toast(said.says ?? said.error ?? `The local Slack answered ${answer.status}.`);
+    toast(said.error ?? `The local Slack answered ${answer.status}.`);
   } catch {
     toast("The local Slack does not answer. Is it still running?");
   }
@@ -77,7 +78,7 @@ const refreshSidebar = coalesced(async () => {
   const [seen, known] = await Promise.all([ask("/_page/sidebar"), ask("/_ctl/state")]);
   if (!seen) return;
   world = { ...seen, commands: known?.commands ?? [], shortcuts: known?.shortcuts ?? [] };
-  world.names = [{ name: "conntrack", real_name: "The app" }, ...world.people];
+  world.names = [{ name: known?.bot.name ?? "conntrack", real_name: "The app" }, ...world.people];
   at("channels").replaceChildren(...world.channels.map(place));
   at("people").replaceChildren(...world.people.map(person));
   at("open-home").setAttribute("aria-current", here.place === "home" ? "page" : "false");
@@ -117,8 +118,8 @@ function dress(message) {
   const ts = message.dataset.ts;
   if (message.classList.contains("whisper")) return;
   if (!message.closest("#thread")) add("💬", "Reply in thread", () => go({ thread: message.dataset.thread || ts }));
-  for (const one of world.shortcuts.filter((each) => each.type === "message")) {
-    add(one.name, one.description ?? one.name, () => act("shortcut", { channel: here.place, ts, callback_id: one.callback_id }));
+  for (const one of world.shortcuts.filter((each) => each.kind === "message")) {
+    add(one.name, one.name, () => act("shortcut", { channel: here.place, ts, callback_id: one.callback_id }));
   }
   message.append(menu);
 }
@@ -158,7 +159,7 @@ function leave() {
 }
 
 function empty(channel) {
-  const command = world.commands[0]?.command ?? "/conntrack";
+  const command = world.commands[0]?.name ?? "/conntrack";
   const example = make("button", { type: "button", className: "button primary" }, `${command} node-7`);
   example.addEventListener("click", () => write.write(`${command} node-7`));
   const words = channel.has_bot
@@ -184,7 +185,7 @@ const refreshViews = coalesced(async () => {
 // ---- going somewhere --------------------------------------------------------------------------------------------------
 
 async function go(to) {
-  const before = { ...here };
+  const before = to ? { ...here } : {};
   Object.assign(here, to);
   const known = new URLSearchParams({ as: here.user, channel: here.place, ...(here.thread && { thread: here.thread }) });
   history.replaceState(null, "", `#${known}`);
@@ -200,11 +201,11 @@ async function go(to) {
 
 async function send(text, thread) {
   const [command, ...rest] = text.split(/\s+/);
-  if (world.commands.some((one) => one.command === command)) {
+  if (world.commands.some((one) => one.name === command) || command === "/invite") {
     if (thread) { toast(`Slack takes no commands in threads. Ask @conntrack ${rest.join(" ")} instead.`); return false; }
     return act("command", { channel: here.place, command, text: rest.join(" ") });
   }
-  if (text.startsWith("/")) { toast(`${command} is not a command here. Try ${world.commands[0]?.command ?? "/conntrack"}.`); return false; }
+  if (text.startsWith("/")) { toast(`${command} is not a command here. Try ${world.commands[0]?.name ?? "/conntrack"}.`); return false; }
   return act("say", { channel: here.place, text, ...(thread && { thread_ts: thread }) });
 }
 
@@ -213,7 +214,8 @@ const write = composer(at("composer"), known, (text) => send(text, ""));
 composer(threadBox.querySelector("form"), known, (text) => send(text, here.thread));
 
 presses(act, (pressed) => {
-  if (pressed.closest("#modal, #home")) return { view_id: pressed.closest("#home")?.dataset.view };
+  const view = pressed.closest("[data-view]");
+  if (view) return { view_id: view.dataset.view };
   return { channel: here.place, ts: pressed.closest(".message")?.dataset.ts };
 });
 
@@ -227,7 +229,10 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("visibilitychange", () => refreshChannel());
 at("close-thread").addEventListener("click", () => go({ thread: "" }));
 at("open-home").addEventListener("click", () => go({ place: "home", thread: "" }));
-at("menu").addEventListener("click", () => document.body.classList.toggle("with-menu"));
+document.addEventListener("click", (event) => {
+  const isMenu = event.target.closest("#menu");
+  if (isMenu || !event.target.closest("#sidebar")) document.body.classList.toggle("with-menu", Boolean(isMenu));
+});
 at("alert").addEventListener("click", () => act("alert", { node: "node-7" }));
 
 // ---- live -------------------------------------------------------------------------------------------------------------
@@ -246,5 +251,4 @@ function listen() {
   };
 }
 
-listen();
-go({});
+go();

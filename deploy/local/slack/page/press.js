@@ -13,7 +13,7 @@ export function presses(act, where) {
     if (!at) return;
     if (at.dataset.zoom !== undefined) enlarge(at);
     else if (at.dataset.close !== undefined) at.closest("dialog")?.close();
-    else if (at.tagName === "BUTTON" && at.dataset.input === undefined) await press(at, at.dataset.value, act, where);
+    else if (at.tagName === "BUTTON" && at.dataset.input === undefined) await press(at, at.closest(".overflow") ? at.dataset.value : undefined, act, where);
   });
   document.addEventListener("change", async (event) => {
     const at = event.target.closest("[data-action]");
@@ -65,7 +65,7 @@ function valueOf(at) {
   if (at.type === "checkbox") {
     return [...document.getElementsByName(at.name)].filter((one) => one.checked).map((one) => one.value);
   }
-  return at.value;
+  return at.value || null;
 }
 
 // ---- modals -----------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ export function modals(act) {
   });
 
   function problems(errors) {
-    for (const at of blocks.querySelectorAll("[data-error-for]")) at.textContent = errors[at.dataset.errorFor] ?? "";
+    for (const at of modal.querySelectorAll("[data-error-for]")) at.textContent = errors[at.dataset.errorFor] ?? "";
     blocks.querySelector(".problem:not(:empty)")?.parentElement.querySelector("[data-input]")?.focus();
   }
 
@@ -117,6 +117,7 @@ export function modals(act) {
       submit.hidden = !view.submit;
     }
     shown = view;
+    modal.dataset.view = view.id;
     if (!modal.open) modal.showModal();
     problems(view.errors);
   };

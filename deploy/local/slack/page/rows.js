@@ -43,7 +43,8 @@ function carryOver(before, after) {
 }
 
 export function follow(box, rows, dress) {
-  const wasAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+  const wasAtEnd = box.children.length > 0 && box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+  let firstFresh = null;
   const held = new Map([...box.children].map((one) => [one.dataset.ts, one]));
   const wanted = new Set(rows.map((row) => row.ts));
   for (const [ts, one] of held) if (!wanted.has(ts)) one.remove();
@@ -55,9 +56,18 @@ export function follow(box, rows, dress) {
       localTimes(fresh);
       dress?.(fresh);
       if (one) { carryOver(one, fresh); one.replaceWith(fresh); }
+      firstFresh ??= fresh;
       one = fresh;
     }
     if (box.children[at] !== one) box.insertBefore(one, box.children[at] ?? null);
   });
-  if (wasAtEnd) box.scrollTop = box.scrollHeight;
+  if (wasAtEnd && firstFresh) {
+    showFrom(box, firstFresh);
+    for (const picture of box.querySelectorAll("img")) picture.addEventListener("load", () => showFrom(box, firstFresh), { once: true });
+  }
+}
+
+// Follow what is new, but never past its beginning: a long card is read from its top.
+function showFrom(box, row) {
+  box.scrollTop = Math.min(box.scrollHeight, row.offsetTop - box.offsetTop - 8);
 }
