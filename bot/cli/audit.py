@@ -6,13 +6,15 @@ It must not know how the chain is made.
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot.cli.exits import BROKEN, shown
 from bot.cli.stored import Config, moment, opened
-from bot.model import AuditEntry
+
+if TYPE_CHECKING:
+    from bot.model import AuditEntry
 
 
 def verify(config: Config = None) -> None:
