@@ -23,12 +23,13 @@ EMOJI = re.compile(r":(?=[^\s:]{1,100}:)")  # The colon that opens :fire:
 CALL = re.compile(r"@(?=(?:here|channel|everyone|group)\b)", re.IGNORECASE)
 # A quote is a line that begins with a mark of its own, and so is a list in some clients; &gt; still quotes there.
 QUOTE = re.compile(r"^(\s*)>", re.MULTILINE)
-# Words of machines: a path or namespace/name, a name_with_underscores, an address with or without a port.
+# Words of machines: what a sentence puts between backticks, a path or namespace/name, a name_with_underscores, an
+# address with or without a port.
 MACHINE = re.compile(
-    r"(?<![^\s(\[“\"])(?:"
+    r"`[^`\n]+`|(?<![^\s(\[“\"])(?:"
     r"/?[\w.-]*\w/[\w./:-]*\w"
     r"|/[\w.-]+(?:/[\w.-]+)*\w"
-    r"|[a-zA-Z][\w.]*_[\w.]*\w"
+    r"|[a-z][\w.]*_[\w.]*\w"
     r"|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?"
     r"|\[?[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*(?:\]:\d+)?"
     r")(?=[\s,;:.)\]”\"]|$)"
@@ -66,7 +67,7 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
     for word in MACHINE.finditer(shown):
         if word.start() > at:
             yield shown[at : word.start()], False
-        yield word[0], True
+        yield word[0].strip("`"), True
         at = word.end()
     if at < len(shown):
         yield shown[at:], False

@@ -20,14 +20,14 @@ ALL_TEXT = (
     12_000  # Of a message's blocks: Slack answers msg_blocks_too_long at about 13,000, which it does not document.
 )
 TEXT = 3_900  # The text beside the blocks: an update with more than 4,000 is refused as msg_too_long.
-HEADER = 150
+HEADER = 150  # Callers use sections for what is longer.
 SECTION = 3_000
 CONTEXT = 2_000
 CONTEXT_ELEMENTS = 10
 RICH_TEXT = 3_000
 BUTTON = 75
 ELSEWHERE = "see the attached evidence"
-ROOM = 60  # For the words that tell how much is missing.
+ROOM = 100  # For the words that tell how much is missing, and where it is.
 
 
 def message(text: str, blocks: Sequence[Block], last: Sequence[Block] = (), elsewhere: str = ELSEWHERE) -> Body:
@@ -69,8 +69,10 @@ def _fits(page: Sequence[Passage]) -> bool:
 
 def _kept(blocks: Sequence[Block], last: Sequence[Block], most: int, elsewhere: str) -> list[Block]:
     """The blocks that fit, each within its own limits, and a word on the others."""
-    fitted = [block for block in map(_fitted, blocks) if _length(block) or block["type"] == "divider"]
-    end = [_fitted(block) for block in last]
+    fitted = [
+        block for block in (_fitted(one, elsewhere) for one in blocks) if _length(block) or block["type"] == "divider"
+    ]
+    end = [_fitted(block, elsewhere) for block in last]
     if len(fitted) + len(end) <= most and sum(map(_length, (*fitted, *end))) <= ALL_TEXT:
         return [*fitted, *end]
     room = ALL_TEXT - sum(map(_length, end)) - ROOM
@@ -87,31 +89,33 @@ def _kept(blocks: Sequence[Block], last: Sequence[Block], most: int, elsewhere: 
 # ---- one block ------------------------------------------------------------------------------------------------------
 
 
-def _fitted(block: Block) -> Block:
+def _fitted(block: Block, elsewhere: str) -> Block:
     """A block within its limits."""
     match block["type"]:
         case "header":
-            return block | {"text": _text(block["text"], HEADER)}
+            return block | {"text": _text(block["text"], HEADER, elsewhere)}
         case "section":
-            return block | {"text": _text(block["text"], SECTION)}
+            return block | {"text": _text(block["text"], SECTION, elsewhere)}
         case "context":
-            elements = [_text(element, CONTEXT) for element in block["elements"] if element["text"]]
+            elements = [_text(element, CONTEXT, elsewhere) for element in block["elements"] if element["text"]]
             return block | {"elements": elements[:CONTEXT_ELEMENTS]}
         case "rich_text":
-            return block | {"elements": [_rich(element) for element in block["elements"]]}
+            return block | {"elements": [_rich(element, elsewhere) for element in block["elements"]]}
         case _:
             return block
 
 
-def _text(text: Block, limit: int) -> Block:
+def _text(text: Block, limit: int, elsewhere: str) -> Block:
     cut = clipped if text["type"] == "mrkdwn" else clipped_plainly
-    return text | {"text": cut(text["text"], limit)}
+    return text | {"text": cut(text["text"], limit, elsewhere)}
 
 
-def _rich(element: Block) -> Block:
+def _rich(element: Block, elsewhere: str) -> Block:
     """Parts of rich text without text are refused, and so is an element without parts."""
     parts = [part for part in element["elements"] if part["text"]]
-    return element | {"elements": [part | {"text": clipped_plainly(part["text"], RICH_TEXT)} for part in parts]}
+    return element | {
+        "elements": [part | {"text": clipped_plainly(part["text"], RICH_TEXT, elsewhere)} for part in parts]
+    }
 
 
 def _length(block: Any) -> int:

@@ -5,11 +5,12 @@ It must not know what is said, nor Slack's limits: ``limits`` keeps those on the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from bot.slack.escape import literal, pieces
-from bot.slack.limits import Block
+from bot.slack.limits import ELSEWHERE, RICH_TEXT, Block
 from diagnostics.model import Status, VerdictKind
+from diagnostics.runbook.words import counted
 
 VERDICTS = {
     VerdictKind.EXHAUSTED: "🔴",
@@ -31,6 +32,7 @@ MARKS = {
     Status.SKIPPED: "➖",  # noqa: RUF001 - a sign, and not a minus
 }
 PENDING = "◌"
+ALL_COMMANDS = RICH_TEXT // 2  # Of one remedy.
 
 
 def mark(verdict: str) -> str:
@@ -80,8 +82,16 @@ def _preformatted(text: str) -> Block:
     return {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": literal(text)}]}
 
 
-def commands(lines: Iterable[str]) -> Block:
-    """Commands to copy, each on a line of its own."""
+def commands(typed: Sequence[str]) -> Block:
+    """Commands to copy, each on a line of its own, and each whole: half a command may do something else."""
+    lines, room = [], ALL_COMMANDS
+    for command in typed:
+        room -= len(literal(command))
+        if room < 0:
+            break
+        lines.append(command)
+    more = len(typed) - len(lines)
+    lines += [f"# … {counted(more, 'more command', 'more commands')}: {ELSEWHERE}"] if more else []
     return _preformatted("\n".join(lines))
 
 

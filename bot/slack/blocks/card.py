@@ -22,7 +22,7 @@ SHOWN_HOLDERS = 3
 WORTH_NAMING = 0.01  # A holder of less is no suspect.
 SHOWN_GAPS = 4
 SHORT = 1_200  # A paragraph of a card; the thread has the rest.
-LARGE = 140  # A headline that fits into large letters, with its sign.
+LARGE = 110  # A longer headline is no easier to read in large letters.
 THREAD = "see the thread"
 CONSOLE = "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max"
 DO_NOT_KNOW = ("Treat the table as full until you know better. On the node's console:", CONSOLE)
@@ -77,7 +77,7 @@ def card(incident: Incident, look: Look, earlier: Look | None = None) -> Body:
 
 
 def _answer(found: Report, picture: Picture | None, *, is_going_on: bool = False) -> list[Block]:
-    blocks = [_headline(bricks.mark(found.kind), found.headline)]
+    blocks = _headline(bricks.mark(found.kind), found.headline)
     if found.numbers:
         blocks.append(bricks.section(clipped(SEPARATOR.join(map(prose, found.numbers)), SHORT)))
     if found.who:
@@ -89,17 +89,19 @@ def _answer(found: Report, picture: Picture | None, *, is_going_on: bool = False
     return blocks
 
 
-def _headline(sign: str, says: str) -> Block:
-    """In large letters where they hold it."""
-    if len(literal(says)) <= LARGE:
-        return bricks.header(f"{sign} {says}")
-    return bricks.section(f"{sign} {clipped(bold(line(says)), SHORT)}")
+def _headline(sign: str, says: str) -> list[Block]:
+    """The first sentence in large letters where they hold it, and the others below."""
+    first, stop, rest = says.partition(". ")
+    if len(literal(first)) <= LARGE:
+        large = bricks.header(f"{sign} {first}{stop.rstrip()}")
+        return [large, bricks.section(clipped(bold(line(rest)), SHORT))] if rest else [large]
+    return [bricks.section(f"{sign} {clipped(bold(line(says)), SHORT)}")]
 
 
 def _next_to(picture: Picture | None) -> str:
     """Who comes after the first, where that matters."""
     others = [one for one in (picture.holders if picture else ())[1:SHOWN_HOLDERS] if one[1] >= WORTH_NAMING]
-    said = SEPARATOR.join(f"{clipped(code(label), 200)} {percent(share)}" for label, share in others)
+    said = SEPARATOR.join(f"{clipped(prose(label), 200)} {percent(share)}" for label, share in others)
     return f"\n*Then:* {said}" if said else ""
 
 
@@ -138,9 +140,9 @@ def _gaps(found: Report) -> list[Block]:
 def _said(found: Report) -> str:
     """The card without blocks: what a phone's lock screen and a screen reader say."""
     parts = [f"{bricks.mark(found.kind)} {clipped(bold(line(found.headline)), SHORT)}"]
-    parts += [clipped(SEPARATOR.join(map(line, found.numbers)), 500)] if found.numbers else []
-    parts += [f"*Who:* {clipped(line(found.who), 900)}"] if found.who else []
-    parts += [f"*Do first:* {clipped(line(found.first), 900)}"] if found.first else []
+    parts += [clipped(SEPARATOR.join(map(prose, found.numbers)), 500)] if found.numbers else []
+    parts += [f"*Who:* {clipped(prose(found.who), 900)}"] if found.who else []
+    parts += [f"*Do first:* {clipped(prose(found.first), 900)}"] if found.first else []
     return "\n".join(parts)
 
 
@@ -162,14 +164,17 @@ def _interrupted(incident: Incident, look: Look) -> Body:
 
 def _unknown(incident: Incident, look: Look, headline: str, met: Sequence[str]) -> Body:
     ways = "\n".join(_way(one) for one in met if one.strip())
+    there = f"`conntrack-bot show {incident.name}`"
     do_first = f"*Do first:* {DO_NOT_KNOW[0]}"
     blocks = [
-        _headline(bricks.NOT_SEEN, headline),
-        *([bricks.section(clipped(ways, 2 * SHORT))] if ways else []),
+        *_headline(bricks.NOT_SEEN, headline),
+        *([bricks.section(clipped(ways, 2 * SHORT, there))] if ways else []),
         bricks.section(do_first),
         bricks.preformatted(DO_NOT_KNOW[1]),
     ]
-    text = "\n".join((f"{bricks.NOT_SEEN} {bold(line(headline))}", clipped(ways, SHORT), do_first, code(CONSOLE)))
+    text = "\n".join(
+        (f"{bricks.NOT_SEEN} {bold(line(headline))}", clipped(ways, SHORT, there), do_first, code(CONSOLE))
+    )
     return message(text, blocks, [bricks.look_again(incident.name), _foot(incident, look)], THREAD)
 
 

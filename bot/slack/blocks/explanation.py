@@ -12,10 +12,9 @@ from bot.slack.blocks import bricks
 from bot.slack.escape import bold, line, literal, prose
 from bot.slack.limits import ELSEWHERE, Block, Body, Passage, clipped, clipped_plainly, messages
 from diagnostics.model import Finding, Remedy, Shown, Status
-from diagnostics.runbook.words import count, counted, listed
+from diagnostics.runbook.words import count, counted
 
 SHOWN_EVIDENCE = 3
-SHOWN_COMMANDS = 12
 SHOWN_REMEDIES = 12
 OUTPUT_LINES = 8
 PARAGRAPH = 1_400
@@ -42,11 +41,11 @@ def _in_short(found: Report) -> Passage:
     noticed = [step for step in found.steps if needs_attention(step)]
     well = [line(step.title) for step in found.steps if step.status is Status.OK]
     steps = counted(len(well), "step", "steps")
-    says = f"Nothing to report from {steps} of the runbook: {clipped(listed(well), PARAGRAPH)}."
+    says = f"Nothing to report from {steps} of the runbook: {clipped(' · '.join(well), PARAGRAPH)}."
     others = [one for one in found.lookalikes if one.status == "ruled out"]
     if others:
         says += f" {count(len(others))} other causes with the same symptoms were ruled out."
-    told = [bricks.section(_told(found.steps.index(step) + 1, step, found)) for step in noticed]
+    told = [bricks.section(_told(found.steps.index(step) + 1, step)) for step in noticed]
     return Passage(says, (bricks.section(says), *told))
 
 
@@ -54,21 +53,22 @@ def _in_short(found: Report) -> Passage:
 
 
 def _step(number: int, step: Finding, found: Report) -> Passage:
-    is_worth_it = found.is_about_the_table or needs_attention(step)
-    told = _told(number, step, found)
-    blocks = [bricks.section(told)]
-    if step.step == "remedies" and found.remedies:
-        blocks += _remedies(found.remedies)
-    elif is_worth_it:
-        blocks += _evidence(step.evidence)
-    return Passage(told, tuple(blocks))
+    """In full where it belongs to the story; otherwise what was seen is enough."""
+    if not (found.is_about_the_table or needs_attention(step)):
+        said = f"{_head(number, step)}\n{clipped(prose(step.says), PARAGRAPH)}"
+        return Passage(said, (bricks.section(said),))
+    is_list = step.step == "remedies" and bool(found.remedies)
+    told = _head(number, step) if is_list else _told(number, step)
+    return Passage(told, (bricks.section(told), *(_remedies(found.remedies) if is_list else _evidence(step.evidence))))
 
 
-def _told(number: int, step: Finding, found: Report) -> str:
+def _head(number: int, step: Finding) -> str:
+    return f"{bricks.MARKS[step.status]} {bold(clipped(f'{number} {line(step.title)}', 200))}"
+
+
+def _told(number: int, step: Finding) -> str:
     """The step as a paragraph: mark, title, what was seen, what follows."""
-    head = f"{bricks.MARKS[step.status]} {bold(clipped(f'{number} {line(step.title)}', 200))}"
-    says = "" if step.step == "remedies" and found.remedies else clipped(prose(step.says), PARAGRAPH)
-    parts = [head, says, clipped(prose(step.means), PARAGRAPH)]
+    parts = [_head(number, step), clipped(prose(step.says), PARAGRAPH), clipped(prose(step.means), PARAGRAPH)]
     parts += [f"*Note:* {clipped(prose(step.correction), PARAGRAPH)}"] if step.correction else []
     return "\n".join(part for part in parts if part)
 
@@ -89,7 +89,13 @@ def _typed(shown: Shown) -> str:
     kept = clipped_plainly("\n".join(lines[:OUTPUT_LINES]), OUTPUT)
     more = len(lines) - OUTPUT_LINES
     rest = [f"… {counted(more, 'more line', 'more lines')}: {ELSEWHERE}"] if more > 0 else []
-    return "\n".join((f"$ {clipped_plainly(shown.command, COMMAND)}", *([kept] if kept else []), *rest))
+    return "\n".join((f"$ {_whole(shown.command)}", *([kept] if kept else []), *rest))
+
+
+def _whole(command: str) -> str:
+    if len(literal(command)) <= COMMAND:
+        return command
+    return f"# a command of {count(len(command))} characters: {ELSEWHERE}"
 
 
 # ---- what helps -----------------------------------------------------------------------------------------------------
@@ -109,7 +115,4 @@ def _remedies(remedies: Sequence[Remedy]) -> list[Block]:
 
 def _remedy(number: int, remedy: Remedy) -> Block:
     says = bricks.spoken(clipped_plainly(f"{number}. {remedy.says}", COMMAND))
-    typed = [clipped_plainly(command, COMMAND) for command in remedy.commands[:SHOWN_COMMANDS]]
-    more = len(remedy.commands) - SHOWN_COMMANDS
-    typed += [f"# … {count(more)} more: {ELSEWHERE}"] if more > 0 else []
-    return bricks.rich(says, bricks.commands(typed)) if typed else bricks.rich(says)
+    return bricks.rich(says, bricks.commands(remedy.commands)) if remedy.commands else bricks.rich(says)

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 
 from bot.model import Incident
 from bot.slack.blocks import bricks
-from bot.slack.blocks.whispers import of_incident
+from bot.slack.blocks.whispers import THERE, of_incident
 from bot.slack.escape import code, moment, person
 from bot.slack.limits import Block, Body, view
 from diagnostics.runbook.words import count, counted
 
 SHOWN_OPEN = 20
 SHOWN_RECENT = 10
-THERE = "ask `conntrack-bot incidents` on the bot's machine"
 
 
 def home(open_incidents: Sequence[Incident], recent: Sequence[Incident], for_person: str, now: float) -> Body:

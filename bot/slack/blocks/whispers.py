@@ -17,7 +17,7 @@ from diagnostics.runbook.words import count, counted
 
 SHOWN_INCIDENTS = 5
 SHORT = 1_200
-THERE = "ask `conntrack-bot incidents` on the bot's machine"
+THERE = "`conntrack-bot incidents` on the bot's machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def joined(incident: Incident, permalink: str) -> Body:
 
 def refused(says: str) -> Body:
     """Why not, in the sentence that was found for it."""
-    return _line(clipped(prose(says), 2 * SHORT))
+    return _line(clipped(prose(says), 2 * SHORT, THERE))
 
 
 def manual(command: str, incidents: Sequence[Incident]) -> Body:
