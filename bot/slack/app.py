@@ -233,7 +233,7 @@ class Slack:
         return {}
 
     def _answered(self, request: Request) -> Incident | None:
-        """The same question of the same person, answered within the last seconds. (One that goes on is joined.)"""
+        """The same question of the same person, answered within the last seconds; one that goes on is joined."""
         for one in self._store.incidents(SHOWN_INCIDENTS, channel=request.channel):
             is_fresh = one.state is State.DIAGNOSED and request.at - one.asked_at < TWICE_SECONDS
             is_theirs = one.asked_by.id == request.person.id and one.thread == request.thread

@@ -6,6 +6,7 @@ trusted: what counts is when something was last heard. It must not know what is 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -41,16 +42,26 @@ class Sockets:
 
     def connect(self) -> None:
         """Open all. Raises ChatError where the first one cannot be opened; the watch sees to the others."""
-        self._lines[0].connect()
+        first, *others = self._lines
+        first.connect()
+        for line in others:
+            with contextlib.suppress(ChatError):
+                line.connect()
         for line in self._lines:
             line.watch()
         self._keeper.start()
 
     def close(self) -> None:
         """Nothing is delivered any more. What is being delivered is answered first."""
+        if self._is_closed.is_set():
+            return
         self._is_closed.set()
-        for line in self._lines:
-            line.close()
+        # The SDK takes a second and a half to end the threads of each.
+        closing = [threading.Thread(target=line.close, name="slack closing") for line in self._lines]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
 
     @property
     def alive(self) -> int:
