@@ -114,7 +114,7 @@ class Actor:
         invited = self.service.workspace.person(text.strip())
         if invited is None:
             raise CannotError(f"There is nobody called {text.strip()}.")
-        join(self.service, place, invited, by=self.person)
+        posting.join(self.service, place, invited, by=self.person)
         return {"outcome": "acked"}
 
     def answer_url(self, place: Channel, ts: str = "") -> str:
@@ -133,21 +133,3 @@ def actor(service: Service, name: str) -> Actor:
     if person.kind in ("bot", "deactivated"):
         raise CannotError(f"{name} is a {person.kind} account; only people act here.")
     return Actor(service, person)
-
-
-def join(service: Service, channel: Channel, person: Person, *, by: Person | None = None) -> None:
-    """Somebody becomes a member, and everybody sees that."""
-    if person.id in channel.members:
-        return
-    channel.members.append(person.id)
-    workspace = service.workspace
-    words = f"<@{person.id}> has joined the channel"
-    posting.publish(service, Message(channel.id, workspace.new_ts(), person.id, words, subtype="channel_join"))
-    event: Json = {
-        "type": "member_joined_channel", "user": person.id, "channel": channel.id, "team": person.team,
-        "channel_type": "G" if channel.is_private else "C", "event_ts": workspace.new_ts(),
-    }  # fmt: skip
-    if by is not None:
-        event["inviter"] = by.id
-    service.delivery.event("member_joined_channel", event, is_ext_shared=channel.is_ext_shared)
-    workspace.tell({"kind": "channel", "channel": channel.id})

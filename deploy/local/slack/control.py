@@ -163,7 +163,7 @@ class Controls(Injections):
 
 POSTS = (
     "command", "say", "click", "submit", "close_view", "shortcut", "home", "fault", "sockets", "duplicate",
-    "time", "rates", "ack_seconds", "deliver", "alert", "group", "invite", "remove",
+    "request_url", "time", "rates", "ack_seconds", "deliver", "alert", "group", "invite", "remove",
 )  # fmt: skip
 GETS = ("messages", "whispers", "views", "state", "calls")
 

@@ -20,6 +20,10 @@ ACK_SECONDS = 3.0
 LATE_ACK_SECONDS = 60.0  # arbitrary: how long a late acknowledgement is still worth writing down
 
 
+class RefusedError(Exception):
+    """The app answered, but with an error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ack:
     """What became of one delivery: ``acked``, ``operation_timeout`` or ``dispatch_failed``; and what the app said."""
@@ -95,6 +99,8 @@ class Delivery:
             said = await asyncio.wait_for(asyncio.shield(envelope.ack), self.ack_seconds)
         except TimeoutError:
             return self._ended(envelope, Ack("operation_timeout"))
+        except RefusedError:
+            return self._ended(envelope, Ack("dispatch_failed"))
         return self._ended(envelope, Ack("acked", said))
 
     def acked(self, name: str, said: Json) -> None:
@@ -110,7 +116,7 @@ class Delivery:
         """The app answered with an error: no acknowledgement will come."""
         envelope, _ = self._waiting.get(name, (None, 0.0))
         if envelope is not None and not envelope.ack.done():
-            envelope.ack.cancel()
+            envelope.ack.set_exception(RefusedError)
 
     def _ended(self, envelope: Envelope, ack: Ack) -> Ack:
         self._journal.changed(envelope.entry, outcome=ack.outcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from deploy.local.slack import posting, shapes
-from deploy.local.slack.acting import CannotError, join
+from deploy.local.slack.acting import CannotError
 from deploy.local.slack.faults import Fault
 from deploy.local.slack.service import Service
 from deploy.local.slack.sockets import BREAKS
@@ -37,6 +37,12 @@ class Injections:
         if said["how"] not in BREAKS:
             raise CannotError(f"A socket does not end by {said['how']}: {', '.join(BREAKS)}.")
         return {"sockets": await self.service.sockets.end(said["how"])}
+
+    async def request_url(self, said: Json) -> Json:
+        """HTTP mode: deliver to this URL from now on."""
+        if not await self.service.use_request_url(said["url"]):
+            raise CannotError("Your URL did not answer with the challenge.")
+        return {}
 
     async def duplicate(self, _said: Json) -> Json:
         """The next event is delivered twice."""
@@ -93,7 +99,7 @@ class Injections:
         channel = workspace.channel(said["channel"])
         if channel is None:
             raise CannotError(f"There is no channel {said['channel']}.")
-        join(self.service, channel, workspace.people[self._person(said["who"])])
+        posting.join(self.service, channel, workspace.people[self._person(said["who"])])
         return {}
 
     async def remove(self, said: Json) -> Json:

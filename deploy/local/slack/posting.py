@@ -12,7 +12,7 @@ from typing import Any
 from deploy.local.slack import shapes
 from deploy.local.slack.pings import pings
 from deploy.local.slack.service import Service
-from deploy.local.slack.state import Channel, Json, Message
+from deploy.local.slack.state import Channel, Json, Message, Person
 
 _SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
 
@@ -91,3 +91,21 @@ def by_app(service: Service, channel: Channel, text: str, **more: Any) -> Messag
     return Message(
         channel.id, workspace.new_ts(), workspace.bot_user, text, bot_id=workspace.bot, app_id=workspace.app, **more
     )
+
+
+def join(service: Service, channel: Channel, person: Person, *, by: Person | None = None) -> None:
+    """Somebody becomes a member, and everybody sees that."""
+    if person.id in channel.members:
+        return
+    channel.members.append(person.id)
+    workspace = service.workspace
+    words = f"<@{person.id}> has joined the channel"
+    publish(service, Message(channel.id, workspace.new_ts(), person.id, words, subtype="channel_join"))
+    event: Json = {
+        "type": "member_joined_channel", "user": person.id, "channel": channel.id, "team": person.team,
+        "channel_type": "G" if channel.is_private else "C", "event_ts": workspace.new_ts(),
+    }  # fmt: skip
+    if by is not None:
+        event["inviter"] = by.id
+    service.delivery.event("member_joined_channel", event, is_ext_shared=channel.is_ext_shared)
+    workspace.tell({"kind": "channel", "channel": channel.id})

@@ -20,6 +20,8 @@ from deploy.local.slack.server import application
 from deploy.local.slack.service import Service
 from deploy.local.slack.state import Json
 
+PING_SECONDS = 0.5  # a client that closes waits for its next byte: pings let it end soon
+
 
 class LocalSlack:
     """What tests hold: a running Slack, its people, and everything that can be seen or broken."""
@@ -73,11 +75,13 @@ class LocalSlack:
 
     def home(self, user: str) -> Json | None:
         """The Home tab as that person has it."""
-        return self.control("views", user=user)["home"]
+        view: Json | None = self.control("views", user=user)["home"]
+        return view
 
     def modal(self, user: str) -> Json | None:
         """The modal that person has before their eyes."""
-        return self.control("views", user=user)["modal"]
+        view: Json | None = self.control("views", user=user)["modal"]
+        return view
 
     def fail(self, method: str, *, times: int = 1, **how: Any) -> None:
         """Let the next calls fail: ``error``, ``status`` (0 hangs up), ``retry_after``, ``is_after`` (see Fault)."""
@@ -102,6 +106,10 @@ class LocalSlack:
     def alert(self, node: str) -> str:
         """Post what Alertmanager would; returns its ts."""
         return str(self.control("alert", node=node)["ts"])
+
+    def use_request_url(self, url: str) -> None:
+        """HTTP mode from now on: deliver signed requests to the URL."""
+        self.control("request_url", url=url)
 
     def wait_for(self, predicate: Callable[[], Any], seconds: float = 5.0) -> Any:
         """Until ``predicate`` returns something true, which is returned."""
@@ -168,6 +176,7 @@ def running(
     """A Slack on this machine's loopback, for as long as the block lasts. Port 0: any free one."""
     service = Service(app, journal=journal, limits_rates=limits_rates)
     loop = asyncio.new_event_loop()
+    service.sockets.ping_seconds = PING_SECONDS
     thread = threading.Thread(target=loop.run_forever, name="local-slack", daemon=True)
     thread.start()
     runner = asyncio.run_coroutine_threadsafe(serve(service, port), loop).result(timeout=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from deploy.local.slack import control
 from deploy.local.slack.answers import Answers
+from deploy.local.slack.api import files
 from deploy.local.slack.control import Controls
 from deploy.local.slack.service import Service
 from deploy.local.slack.web_api import WebApi
@@ -25,6 +27,8 @@ def application(service: Service) -> web.Application:
             web.post("/api/{method}", api.answer),
             web.get("/api/{method}", api.answer),
             web.post("/respond/{name}", Answers(service).take),
+            web.post("/upload/{file}", functools.partial(files.upload, service)),
+            web.get("/files/{file}/{name}", functools.partial(files.download, service)),
             web.get("/link/", service.sockets.serve),
             *control.routes(Controls(service)),
             *_page(service),

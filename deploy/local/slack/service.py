@@ -10,6 +10,7 @@ from pathlib import Path
 from deploy.local.slack import seed
 from deploy.local.slack.delivery import Delivery
 from deploy.local.slack.faults import Faults
+from deploy.local.slack.http_mode import RequestUrl
 from deploy.local.slack.journal import Journal
 from deploy.local.slack.manifest import Manifest, manifest
 from deploy.local.slack.rates import Rates
@@ -33,3 +34,11 @@ class Service:
         self.url = ""
         self.signing_secret = seed.SIGNING_SECRET
         self.file_shared_after_seconds = FILE_SHARED_AFTER_SECONDS
+
+    async def use_request_url(self, url: str) -> bool:
+        """HTTP mode from now on, if the app answers Slack's challenge."""
+        line = RequestUrl(url, self.signing_secret, self.workspace, self.delivery)
+        if await line.verify():
+            self.delivery.line = line
+            return True
+        return False

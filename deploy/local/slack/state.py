@@ -227,6 +227,10 @@ class Workspace:
         """What the app last published on the person's Home tab."""
         return self.views[self.homes[user]] if user in self.homes else None
 
+    def scopes(self) -> frozenset[str]:
+        """What the app was granted."""
+        return next(one.scopes for one in self.tokens.values() if one.kind == "bot")
+
     def images(self) -> set[str]:
         """The files that blocks may show: pictures, once they are shared."""
         return {one.id for one in self.files.values() if one.is_shared and one.mimetype.startswith("image/")}

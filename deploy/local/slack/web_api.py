@@ -7,13 +7,23 @@ import time
 
 from aiohttp import web
 
-from deploy.local.slack.api import METHODS
+from deploy.local.slack.api import chat, conversations, files, marks, people, session, views
 from deploy.local.slack.api.chat import RateLimitedError
 from deploy.local.slack.api.method import Method
 from deploy.local.slack.faults import Fault
 from deploy.local.slack.service import Service
 from deploy.local.slack.state import Json
 from deploy.local.slack.wire import Arguments, SlackError, arguments, token_of
+
+METHODS: dict[str, Method] = {
+    **session.METHODS,
+    **chat.METHODS,
+    **conversations.METHODS,
+    **people.METHODS,
+    **files.METHODS,
+    **marks.METHODS,
+    **views.METHODS,
+}
 
 
 class HangUpError(Exception):
@@ -33,14 +43,15 @@ class WebApi:
             "call", method=name, arguments={}, at=self._service.workspace.now(), seconds=None, status=None,
             response=None, injected=False,
         )  # fmt: skip
-        status, headers, body = 200, {}, {}
+        status, headers = 200, dict[str, str]()
+        body: Json = {}
         try:
             args = await arguments(request)
             entry["arguments"] = args.recorded()
             fault = self._service.faults.take(name)
             entry["injected"] = fault is not None
             body = await self._result(name, args, token_of(request, args), fault)
-            status, headers = _injected(fault, body)
+            status = fault.status or 200 if fault is not None else 200
         except RateLimitedError as error:
             status, headers, body = 429, {"Retry-After": str(error.seconds)}, error.body()
         except SlackError as error:
@@ -90,7 +101,3 @@ def _failed(fault: Fault, body: Json) -> Json:
     if fault.status == 0:
         raise HangUpError
     return SlackError(fault.error).body() if fault.error else body
-
-
-def _injected(fault: Fault | None, _body: Json) -> tuple[int, dict[str, str]]:
-    return (fault.status or 200 if fault is not None else 200), {}

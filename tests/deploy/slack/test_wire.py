@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,10 +23,10 @@ def slack() -> Iterator[LocalSlack]:
 def app(slack: LocalSlack) -> Iterator[App]:
     made = App(client=WebClient(token=slack.bot_token, base_url=slack.api_url), name="a-small-bot")
     handler = SocketModeHandler(made, slack.app_token, ping_interval=1)
-    handler.connect()
+    handler.connect()  # type: ignore[no-untyped-call] # Bolt's
     slack.wait_for(lambda: slack.service.sockets.open)
     yield made
-    handler.close()
+    handler.close()  # type: ignore[no-untyped-call] # Bolt's
     made.listener_runner.listener_executor.shutdown()
 
 
