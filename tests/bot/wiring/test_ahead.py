@@ -9,11 +9,11 @@ import pytest
 
 from bot.wiring import ahead
 from bot.wiring.ahead import Ahead, ApiPlaces, node_of, server_place, service_place
+from deploy.local.kubernetes import Cluster, Fault, kubeconfig, serving
 from diagnostics.cluster import KubeApi
 from diagnostics.errors import ConfigurationError
 from diagnostics.transport import Order
 from diagnostics.transport.pod_spec import LABELS, PodSettings
-from tests.fakes.kube_api import Cluster, Illness, kubeconfig, serving
 
 SERVICE = {"spec": {"clusterIP": "10.96.0.1", "ports": [{"name": "https", "port": 443}]}}
 ENDPOINTS = {"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 6443}]}]}
@@ -71,7 +71,7 @@ def test_a_silent_api_is_waited_for_once_and_not_for_long(
     cluster: Cluster, api: KubeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ahead, "PATIENCE_SECONDS", 0.3)
-    cluster.illnesses.append(Illness("GET", "kubernetes", delay_seconds=2.0))
+    cluster.faults.append(Fault("GET", "kubernetes", delay_seconds=2.0))
     question, began = asked(api), time.monotonic()
     assert question.completed(Order()) == Order()
     assert question.completed(Order()) == Order()

@@ -8,10 +8,10 @@ import pytest
 
 from bot.wiring.ahead import Ahead
 from bot.wiring.rungs import Host, SshByName
+from deploy.local.kubernetes import Cluster, kubeconfig, serving
 from diagnostics.cluster import KubeApi
 from diagnostics.errors import TargetError
 from diagnostics.transport import Order, Report, Tell, Transport
-from tests.fakes.kube_api import Cluster, kubeconfig, serving
 
 
 @dataclass

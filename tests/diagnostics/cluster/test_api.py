@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from deploy.local.kubernetes import Cluster, Fault, kubeconfig, serving
 from diagnostics.cluster import KubeApi, connect
 from diagnostics.errors import ClusterError, ConfigurationError, TargetError
-from tests.fakes.kube_api import Cluster, Illness, kubeconfig, serving
 
 
 @pytest.fixture
 def cluster() -> Cluster:
     cluster = Cluster()
+    cluster.add_namespace("probes")
     cluster.add_node("node-7", "10.90.0.1")
     cluster.add_node("node-8", "10.90.0.8")
     return cluster
@@ -35,7 +36,7 @@ def api(address: str, tmp_path: Path) -> KubeApi:
 
 POD = {
     "metadata": {"name": "p", "namespace": "probes"},
-    "spec": {"containers": [{"name": "a", "imagePullPolicy": "Never"}]},
+    "spec": {"containers": [{"name": "a", "image": "a:1", "imagePullPolicy": "Never"}]},
 }
 
 
@@ -86,9 +87,9 @@ def test_a_few_addresses_are_asked_for_singly_and_many_by_one_list(api: KubeApi,
 
 
 def test_a_list_without_items_or_with_odd_ones_is_read_as_far_as_it_goes(api: KubeApi, cluster: Cluster) -> None:
-    cluster.illnesses = [
-        Illness("GET", "/services", 200, {"items": None}),
-        Illness("GET", "/pods", 200, {"items": [None, 3, {}]}),
+    cluster.faults = [
+        Fault("GET", "/services", 200, {"items": None}),
+        Fault("GET", "/pods", 200, {"items": [None, 3, {}]}),
     ]
     assert api.services() == []
     assert list(api.all_pods()) == [{}]
@@ -137,7 +138,7 @@ BUDGET = status(429, "Cannot evict pod", causes=[{"reason": "DisruptionBudget", 
 def test_an_answer_that_is_no_success_says_what_to_do(
     api: KubeApi, cluster: Cluster, code: int, body: Any, kind: str, says: str
 ) -> None:
-    cluster.illnesses = [Illness("GET", "/services", code, body, times=None)]
+    cluster.faults = [Fault("GET", "/services", code, body, times=None)]
     with pytest.raises(ClusterError) as caught:
         api.services()
     assert caught.value.kind == kind
@@ -206,7 +207,7 @@ PREFIX = 'pods "conntrack-bot-probe-1" is forbidden: '
     ids=lambda value: str(value)[38:70],
 )
 def test_whoever_refuses_a_pod_is_named(api: KubeApi, cluster: Cluster, code: int, message: str, says: str) -> None:
-    cluster.illnesses = [Illness("POST", "/pods", code, status(code, message))]
+    cluster.faults = [Fault("POST", "/pods", code, status(code, message))]
     with pytest.raises(ClusterError) as caught:
         api.create_pod("probes", POD)
     assert says in str(caught.value)
@@ -214,7 +215,7 @@ def test_whoever_refuses_a_pod_is_named(api: KubeApi, cluster: Cluster, code: in
 
 
 def test_a_servers_text_is_shown_on_one_line_without_control_characters(api: KubeApi, cluster: Cluster) -> None:
-    cluster.illnesses = [Illness("GET", "/services", 422, status(422, "evil\x1b[31m\r\nline " + "x" * 5000))]
+    cluster.faults = [Fault("GET", "/services", 422, status(422, "evil\x1b[31m\r\nline " + "x" * 5000))]
     with pytest.raises(ClusterError) as caught:
         api.services()
     assert str(caught.value).isprintable()
@@ -222,13 +223,13 @@ def test_a_servers_text_is_shown_on_one_line_without_control_characters(api: Kub
 
 
 def test_a_broken_read_is_asked_once_more(api: KubeApi, cluster: Cluster) -> None:
-    cluster.illnesses = [Illness("GET", "/nodes/node-8", drop=True)]
+    cluster.faults = [Fault("GET", "/nodes/node-8", drop=True)]
     assert api.node("node-8")["metadata"]["name"] == "node-8"
     assert verbs(cluster) == ["GET", "GET"]
 
 
 def test_a_read_that_breaks_twice_is_an_error(api: KubeApi, cluster: Cluster) -> None:
-    cluster.illnesses = [Illness("GET", "/nodes/node-8", drop=True, times=None)]
+    cluster.faults = [Fault("GET", "/nodes/node-8", drop=True, times=None)]
     with pytest.raises(ClusterError, match="connection to the API server broke") as caught:
         api.node("node-8")
     assert caught.value.kind == "unreachable"
@@ -236,19 +237,19 @@ def test_a_read_that_breaks_twice_is_an_error(api: KubeApi, cluster: Cluster) ->
 
 
 @pytest.mark.parametrize(
-    "illness",
+    "fault",
     [
-        Illness("POST", "/pods", drop=True),
-        Illness("POST", "/pods", drop_after=True),
-        Illness("POST", "/pods", 504, "gone"),
-        Illness("POST", "/pods", 201, "no JSON"),
+        Fault("POST", "/pods", drop=True),
+        Fault("POST", "/pods", drop_after=True),
+        Fault("POST", "/pods", 504, "gone"),
+        Fault("POST", "/pods", 201, "no JSON"),
     ],
     ids=["dropped before", "dropped after", "gateway gave up", "garbled"],
 )
 def test_a_change_without_an_answer_is_ambiguous_and_never_repeated(
-    api: KubeApi, cluster: Cluster, illness: Illness
+    api: KubeApi, cluster: Cluster, fault: Fault
 ) -> None:
-    cluster.illnesses = [illness]
+    cluster.faults = [fault]
     with pytest.raises(ClusterError) as caught:
         api.create_pod("probes", POD)
     assert caught.value.kind == "ambiguous"
@@ -257,7 +258,7 @@ def test_a_change_without_an_answer_is_ambiguous_and_never_repeated(
 
 def test_a_slow_read_ends_in_time(api: KubeApi, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diagnostics.cluster.api.LIST_SECONDS", 0.2)
-    cluster.illnesses = [Illness("GET", "/services", delay_seconds=1.0, times=None)]
+    cluster.faults = [Fault("GET", "/services", delay_seconds=1.0, times=None)]
     with pytest.raises(ClusterError, match="did not answer in time") as caught:
         api.services()
     assert caught.value.kind == "timeout"

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.local.kubernetes import Cluster, Fault, kubeconfig, serving
 from diagnostics.cluster import KubeApi, view
 from diagnostics.cluster.owners import named_owner
 from diagnostics.cluster.proxies import version
 from diagnostics.cluster.view import dns_addresses, node_of, pod_of, restarts, service_of
 from diagnostics.errors import TargetError
 from diagnostics.model import Known, Unknown, Workload
-from tests.fakes.kube_api import Cluster, Illness, kubeconfig, serving
 
 
 def owned_by(kind: str, name: str, **labels: str) -> dict[str, Any]:
@@ -97,9 +97,9 @@ def test_without_the_pods_nothing_is_said_about_proxy_and_restarts(api: KubeApi,
 
 
 def test_pods_elsewhere_that_cannot_be_found_leave_the_nodes_own(api: KubeApi, cluster: Cluster) -> None:
-    cluster.illnesses = [
-        Illness("GET", "^/api/v1/pods$", times=0),
-        Illness("GET", "/services", 500, "gone", times=None),
+    cluster.faults = [
+        Fault("GET", "^/api/v1/pods$", times=0),
+        Fault("GET", "/services", 500, "gone", times=None),
     ]
     assert names(view(api, "node-8", ["10.244.7.9"]).pods) == ["checkout-7fff96c597-x", "payments-1"]
 

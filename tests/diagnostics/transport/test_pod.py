@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.local.kubernetes import Cluster, Fault, Kubelet, Run, kubeconfig, serving
 from diagnostics.cluster import KubeApi
 from diagnostics.errors import ClusterError, PodError, TargetError
 from diagnostics.probe.envelope import pack
@@ -19,8 +20,6 @@ from diagnostics.transport import Order, Report
 from diagnostics.transport.pod import PodSettings, PodTransport, sweep
 from diagnostics.transport.pod_spec import LABELS, probe_pod
 from diagnostics.transport.pod_state import Answered, Failed, stage_state
-from tests.fakes.kube_api import Cluster, Illness, kubeconfig, serving
-from tests.fakes.kubelet import Kubelet, Run
 
 SETTINGS = PodSettings(image="conntrack-bot@sha256:1", ack_seconds=0.2, start_seconds=0.2)
 
@@ -277,10 +276,10 @@ def test_words_of_the_runtime_around_a_report_do_no_harm(api: KubeApi, cluster: 
 
 
 def test_a_short_illness_of_the_api_is_sat_out(api: KubeApi, cluster: Cluster) -> None:
-    cluster.illnesses = [
-        Illness("GET", "/pods/", drop=True, times=3),
-        Illness("GET", "/pods/", 503, "starting", times=3),
-        Illness("GET", "/pods/", 500, "etcdserver: leader changed", times=2),
+    cluster.faults = [
+        Fault("GET", "/pods/", drop=True, times=3),
+        Fault("GET", "/pods/", 503, "starting", times=3),
+        Fault("GET", "/pods/", 500, "etcdserver: leader changed", times=2),
     ]
     assert looked(api, settings=replace(SETTINGS, ack_seconds=10.0)) == [report("look"), report("watch")]
 
@@ -419,13 +418,13 @@ def test_without_the_right_to_read_pods_the_right_is_named(api: KubeApi, cluster
 
 
 def test_a_lost_answer_to_the_creation_does_not_lose_the_pod(api: KubeApi, cluster: Cluster) -> None:
-    cluster.illnesses = [Illness("POST", "/pods", drop_after=True)]
+    cluster.faults = [Fault("POST", "/pods", drop_after=True)]
     assert looked(api) == [report("look"), report("watch")]
     assert nothing_left(cluster)
 
 
 def test_a_creation_that_never_arrived_is_not_repeated(api: KubeApi, cluster: Cluster) -> None:
-    cluster.illnesses = [Illness("POST", "/pods", drop=True)]
+    cluster.faults = [Fault("POST", "/pods", drop=True)]
     with pytest.raises(ClusterError) as caught:
         looked(api)
     assert caught.value.kind == "ambiguous"
@@ -441,18 +440,18 @@ def test_a_failed_deletion_is_told_and_the_answers_stay(api: KubeApi, cluster: C
 
 
 @pytest.mark.parametrize(
-    "illness",
+    "fault",
     [
-        pytest.param(Illness("DELETE", "/pods", status=429, body="slow down", times=2), id="overloaded"),
-        pytest.param(Illness("DELETE", "/pods", status=500, body="oh", times=2), id="a fault of the server"),
-        pytest.param(Illness("DELETE", "/pods", drop=True, times=2), id="connections that break"),
-        pytest.param(Illness("DELETE", "/pods", drop_after=True, times=1), id="a lost answer"),
+        pytest.param(Fault("DELETE", "/pods", status=429, body="slow down", times=2), id="overloaded"),
+        pytest.param(Fault("DELETE", "/pods", status=500, body="oh", times=2), id="a fault of the server"),
+        pytest.param(Fault("DELETE", "/pods", drop=True, times=2), id="connections that break"),
+        pytest.param(Fault("DELETE", "/pods", drop_after=True, times=1), id="a lost answer"),
     ],
 )
 def test_an_api_that_stumbles_at_the_deletion_leaves_nothing_behind(
-    api: KubeApi, cluster: Cluster, illness: Illness
+    api: KubeApi, cluster: Cluster, fault: Fault
 ) -> None:
-    cluster.illnesses = [illness]
+    cluster.faults = [fault]
     assert looked(api) == [report("look"), report("watch")]
     assert nothing_left(cluster)
 
