@@ -1,0 +1,46 @@
+"""The store's tests run in memory and on a file; on PostgreSQL too, where STORE_TEST_POSTGRES names a database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from bot.store import Store
+from bot.store.tables import metadata
+
+POSTGRES = os.environ.get("STORE_TEST_POSTGRES", "")
+
+
+@pytest.fixture(params=["memory", "file", *(["postgres"] if POSTGRES else [])])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        return "sqlite://"
+    if request.param == "file":
+        return f"sqlite:///{tmp_path / 'bot.db'}"
+    return emptied(POSTGRES)
+
+
+@pytest.fixture
+def shared_address(tmp_path: Path) -> str:
+    """One that several processes can open."""
+    return emptied(POSTGRES) if POSTGRES else f"sqlite:///{tmp_path / 'bot.db'}"
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[Store]:
+    opened = Store.open(address)
+    yield opened
+    opened.close()
+
+
+def emptied(address: str) -> str:
+    engine = sqlalchemy.create_engine(address)
+    with engine.begin() as connection:
+        metadata.drop_all(connection)
+        connection.execute(sqlalchemy.text("DROP TABLE IF EXISTS alembic_version"))
+    engine.dispose()
+    return address
