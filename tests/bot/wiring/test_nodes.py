@@ -12,8 +12,8 @@ from bot.config import Settings
 from bot.model import Place
 from bot.wiring.nodes import Clusters, meant
 from bot.workflow import Errand
+from deploy.local.kubernetes import Cluster, Fault, kubeconfig, serving
 from diagnostics.errors import ConfigurationError, DiagnosticsError, LookError, TargetError
-from tests.fakes.kube_api import Cluster, Illness, kubeconfig, serving
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_what_the_chat_adds_is_taken_off(typed: str, name: str) -> None:
         pytest.param("prd/shop/web-0", "I don't know a cluster `prd`. Did you mean `prod`?", ("prod",), id="both"),
         pytest.param(
             "web-0",
-            "Pods named `web-0` run on several nodes: `shop/web-0` on `node-1`, `blog/web-0` on `node-9`.",
-            ("shop/web-0", "blog/web-0"),
+            "Pods named `web-0` run on several nodes: `blog/web-0` on `node-9`, `shop/web-0` on `node-1`.",
+            ("blog/web-0", "shop/web-0"),
             id="pods on several nodes",
         ),
         pytest.param("shop/new", "Pod `shop/new` is on no node yet (Pending)", (), id="a pod without a node"),
@@ -122,19 +122,19 @@ def test_a_folder_that_bears_a_nodes_name_is_not_read(
     (tmp_path / "prod" / "node-9").mkdir(parents=True)
     (tmp_path / "prod" / "node-9" / "recording.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    cluster.illnesses.append(Illness("POST", "/pods", status=403, body="no", times=None))
+    cluster.faults.append(Fault("POST", "/pods", status=403, body="no", times=None))
     errand = Errand(Place("prod", "node-9"), exact=False, deep=False, record_to=tmp_path / "recording")
     with pytest.raises(LookError, match="pod: "):
         nodes.look(errand, lambda _: None, lambda _: None)
 
 
 def test_an_api_that_does_not_answer_leaves_a_nodes_name_as_it_is(nodes: Clusters, cluster: Cluster) -> None:
-    cluster.illnesses.append(Illness("GET", "/nodes", status=500, body="ill", times=None))
+    cluster.faults.append(Fault("GET", "/nodes", status=500, body="ill", times=None))
     assert nodes.locate("node-77") == Place("prod", "node-77")
 
 
 def test_an_api_that_does_not_answer_cannot_say_where_a_pod_runs(nodes: Clusters, cluster: Cluster) -> None:
-    cluster.illnesses.append(Illness("GET", "/pods", status=500, body="ill", times=None))
+    cluster.faults.append(Fault("GET", "/pods", status=500, body="ill", times=None))
     with pytest.raises(TargetError, match="name the node"):
         nodes.locate("shop/web-0")
 
