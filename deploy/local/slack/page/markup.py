@@ -22,7 +22,7 @@ def join(parts: list[Html] | tuple[Html, ...], between: str = "") -> Html:
     return Html(text(between).join(text(part) for part in parts))
 
 
-def tag(name: str, *children: object, **attributes: object) -> Html:
+def tag(name: str, /, *children: object, **attributes: object) -> Html:
     """`<name …>children</name>`; an attribute that is None or False is left out, `data_ts` becomes `data-ts`."""
     opened = name + "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:

@@ -79,24 +79,26 @@ const refreshSidebar = coalesced(async () => {
   if (!seen) return;
   world = { ...seen, commands: known?.commands ?? [], shortcuts: known?.shortcuts ?? [] };
   world.names = [{ name: known?.bot.name ?? "conntrack", real_name: "The app" }, ...world.people];
-  at("channels").replaceChildren(...world.channels.map(place));
+  at("channels").replaceChildren(...world.channels.filter((one) => !one.is_direct).map(place));
+  at("direct").replaceChildren(...world.channels.filter((one) => one.is_direct).map(place));
   at("people").replaceChildren(...world.people.map(person));
   at("open-home").setAttribute("aria-current", here.place === "home" ? "page" : "false");
 });
 
 function place(channel) {
-  const isHere = here.place === channel.name;
+  const isHere = here.place === channel.key;
   const sign = channel.is_direct ? "◎" : channel.is_private ? "🔒" : "#";
   const button = make("button", { type: "button", className: "place" },
     make("span", { className: "sign" }, sign), make("span", { className: "name" }, channel.name));
   button.setAttribute("aria-current", isHere ? "page" : "false");
   const news = isHere ? 0 : unread(channel);
+  if (channel.is_direct) button.append(make("small", {}, "Messages"));
   if (channel.is_shared) button.append(make("small", {}, "shared"));
   if (news) {
     button.classList.add("unread");
     button.append(make("span", { className: "count", ariaLabel: `${news} unread` }, String(news)));
   }
-  button.addEventListener("click", () => go({ place: channel.is_direct ? channel.id : channel.name, thread: "" }));
+  button.addEventListener("click", () => go({ place: channel.key, thread: "" }));
   return make("li", {}, button);
 }
 
@@ -140,7 +142,7 @@ const refreshChannel = coalesced(async () => {
   if (!seen) { leave(); return; }
   at("title").textContent = `${seen.channel.is_direct ? "" : "# "}${seen.channel.name}`;
   at("topic").textContent = [seen.channel.topic, `${seen.channel.members} members`].filter(Boolean).join(" · ");
-  at("composer").querySelector("textarea").placeholder = `Message #${seen.channel.name}, or type / for a command`;
+  at("composer").querySelector("textarea").placeholder = `Message ${seen.channel.is_direct ? "" : "#"}${seen.channel.name}, or type / for a command`;
   follow(at("log"), seen.rows, dress);
   if (!seen.rows.length) at("log").replaceChildren(empty(seen.channel));
   if (seen.thread) drawThread(seen);
@@ -155,7 +157,7 @@ function drawThread(seen) {
 // A person who is not in this channel goes to one where they are.
 function leave() {
   const other = world.channels[0];
-  if (other && other.name !== here.place) go({ place: other.name, thread: "" });
+  if (other && other.key !== here.place) go({ place: other.key, thread: "" });
 }
 
 function empty(channel) {

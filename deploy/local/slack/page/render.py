@@ -29,7 +29,7 @@ def _block(one: Any, fallback_id: str, names: Names) -> Html:
         return _unknown(kind)
     try:
         inside = draw(dict(one) | {"block_id": one.get("block_id") or fallback_id}, names)
-    except (AttributeError, KeyError, TypeError, ValueError) as broken:
+    except (AttributeError, LookupError, TypeError, ValueError) as broken:
         return _unknown(f"{kind} ({broken!r})")
     return tag("div", inside, class_=f"block {kind.replace('_', '-')}", data_block_id=one.get("block_id"))
 

@@ -123,6 +123,7 @@ def _place(workspace: Workspace, channel: Channel, me: Person) -> dict[str, Any]
     ]
     return {
         "id": channel.id,
+        "key": channel.id if channel.im_with else channel.name,
         "name": "conntrack" if channel.im_with else channel.name,
         "topic": "Direct message with the app" if channel.im_with else channel.topic,
         "is_private": channel.is_private,
