@@ -60,26 +60,34 @@ class Clusters:
     def locate(self, named: str) -> Place:
         """The node that a name means. Raises TargetError with the closest names, and ConfigurationError."""
         name = meant(named)
-        parts = name.split("/")
-        if not all(parts) or len(parts) > 3 or name == THIS_MACHINE or name.startswith((".", "~")):
-            raise TargetError(f"`{_shown(name)}` is not what I can look at from here. {HOW}" if name else HOW)
-        cluster = self._configured(parts[0]) if len(parts) > 1 else ""
-        match parts:
-            case [node]:
-                return self._node(self._default(), node)
-            case [_, node] if cluster is not None:
+        if name == THIS_MACHINE or name.startswith((".", "~", "/")) or "//" in name:
+            raise TargetError(f"`{_shown(name)}` is not what I can look at from here. {HOW}")
+        cluster, rest = self._split(name)
+        match rest.split("/"):
+            case [node] if node:
                 return self._node(cluster, node)
             case [namespace, pod]:
-                return self._pod(self._default(), namespace, pod)
-            case [_, namespace, pod] if cluster is not None:
                 return self._pod(cluster, namespace, pod)
-        raise _unknown(f"I don't know a cluster `{_shown(parts[0])}`.", _close(parts[0], self.settings.clusters))
+            case [other, _, _]:
+                raise _unknown(f"I don't know a cluster `{_shown(other)}`.", _close(other, self.settings.clusters))
+        raise TargetError(HOW)
+
+    def _split(self, name: str) -> tuple[str, str]:
+        """The configured cluster that a name begins with, or the one meant without; and the rest."""
+        for known in self.settings.clusters:
+            if name.startswith(f"{known.lower()}/"):
+                return known, name[len(known) + 1 :]
+        # The name of a context is kubectl's, and may hold slashes of its own.
+        current = self._current() if "/" in name and not self._default() else ""
+        if current and name.startswith(f"{current.lower()}/"):
+            return "", name[len(current) + 1 :]
+        return self._default(), name
 
     def look(self, errand: Errand, tell: Tell, first: Callable[[Diagnosis], None]) -> Diagnosis:
         """Look at a node. Raises DiagnosticsError; what ``tell`` raises ends the look."""
         place = errand.place
-        cluster = self._configured(place.cluster) if place.cluster else self._default()
-        if cluster is None:
+        cluster = place.cluster if place.cluster in self.settings.clusters else self._default()
+        if cluster != place.cluster and place.cluster not in ("", self._current()):
             raise ConfigurationError(
                 f"The cluster {place.cluster} of {place.node} is not in the configuration any more."
             )
@@ -99,16 +107,12 @@ class Clusters:
     def _default(self) -> str:
         return self.settings.default_cluster or ""
 
-    def _configured(self, name: str) -> str | None:
-        """The name of a cluster as it is configured, "" for kubectl's current context; None where there is none."""
-        for known in self.settings.clusters:
-            if known.lower() == name.lower():
-                return known
+    def _current(self) -> str:
+        """The name of the cluster that is meant without any being configured: kubectl's current context."""
         try:
-            is_current = not self._default() and self._cluster("").name.lower() == name.lower()
+            return "" if self._default() else self._cluster("").name
         except ConfigurationError:
-            return None
-        return "" if is_current else None
+            return ""
 
     def _cluster(self, configured: str) -> _Cluster:
         name, api = self._open(configured)

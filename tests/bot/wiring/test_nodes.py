@@ -160,6 +160,17 @@ def test_without_a_configuration_the_current_context_is_meant_by_its_name_too(
         assert nodes.locate("lab/node-7") == Place("lab", "node-7")
 
 
+def test_a_context_whose_name_holds_slashes_is_one_cluster(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = "arn:aws:eks:eu-1:12:cluster/Prod"
+    with serving(cluster) as address:
+        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path, address, context=context))
+        nodes = Clusters(Settings())
+        assert nodes.locate(f"{context}/node-7") == Place(context, "node-7")
+        assert nodes.locate("shop/web-0").node == "node-1"
+
+
 def test_without_any_cluster_only_nodes_to_log_in_to_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     nodes = Clusters(Settings.model_validate({"ssh": {"hosts": {"node-7": "10.0.0.7"}}}))
