@@ -155,6 +155,8 @@ def visible_lines(text: str) -> str:
 
 def _visible(line: str) -> str:
     """In pieces, since ``visible`` cuts long text, and our own sentences may be long."""
+    if line.isprintable():  # Nearly every line; letter by letter takes a second for megabytes of hostile output.
+        return line
     return "".join(visible(line[at : at + PIECE]) for at in range(0, len(line), PIECE))
 
 

@@ -90,8 +90,8 @@ def person(identity: str) -> str:
 
 
 def link(address: str, says: str) -> str:
-    """A link that shows a text; the text alone where the address is none."""
-    is_address = re.fullmatch(r"https?://[^\s<>|]{1,2000}", address) is not None
+    """A link that shows a text; the text alone where the address is none (ASCII, and nothing that ends a link)."""
+    is_address = re.fullmatch(r"https?://[!-;=?-{}~]{1,2000}", address) is not None
     return f"<{address.replace('&', '&amp;')}|{line(says).replace('|', '¦')}>" if is_address else line(says)
 
 

@@ -26,13 +26,16 @@ CONTEXT = 2_000
 CONTEXT_ELEMENTS = 10
 RICH_TEXT = 3_000
 BUTTON = 75
+NOTHING = "…"  # Slack refuses a message without text.
 ELSEWHERE = "see the attached evidence"
 ROOM = 100  # For the words that tell how much is missing, and where it is.
 
 
 def message(text: str, blocks: Sequence[Block], last: Sequence[Block] = (), elsewhere: str = ELSEWHERE) -> Body:
     """One message. ``last`` stands at its end whatever else has to go; ``elsewhere`` says where the rest is."""
-    return {"text": clipped(text, TEXT, elsewhere) or "…", "blocks": _kept(blocks, last, MESSAGE_BLOCKS, elsewhere)}
+    said = clipped(text, TEXT, elsewhere).strip() or NOTHING
+    kept = _kept(blocks, last, MESSAGE_BLOCKS, elsewhere)
+    return {"text": said, "blocks": kept or [{"type": "section", "text": {"type": "mrkdwn", "text": NOTHING}}]}
 
 
 def view(blocks: Sequence[Block], elsewhere: str) -> list[Block]:
@@ -97,7 +100,7 @@ def _fitted(block: Block, elsewhere: str) -> Block:
         case "section":
             return block | {"text": _text(block["text"], SECTION, elsewhere)}
         case "context":
-            elements = [_text(element, CONTEXT, elsewhere) for element in block["elements"] if element["text"]]
+            elements = [_text(element, CONTEXT, elsewhere) for element in block["elements"] if element["text"].strip()]
             return block | {"elements": elements[:CONTEXT_ELEMENTS]}
         case "rich_text":
             return block | {"elements": [_rich(element, elsewhere) for element in block["elements"]]}
@@ -119,12 +122,16 @@ def _rich(element: Block, elsewhere: str) -> Block:
 
 
 def _length(block: Any) -> int:
-    """All that is to be read in a block, at any depth."""
+    """How much there is to be read in a block, at any depth; of blanks there is nothing."""
     if isinstance(block, list):
         return sum(map(_length, block))
     if not isinstance(block, dict):
         return 0
-    return sum(len(inner) if isinstance(inner, str) else _length(inner) for key, inner in block.items() if key in READ)
+    return sum(
+        len(inner) * bool(inner.strip()) if isinstance(inner, str) else _length(inner)
+        for key, inner in block.items()
+        if key in READ
+    )
 
 
 READ = ("text", "elements", "accessory", "fields", "alt_text", "title")

@@ -13,7 +13,7 @@ from bot.report import Report, visible_lines
 from diagnostics.model import Finding
 
 LARGEST_BYTES = 1_000_000
-LARGEST_OUTPUT = 60_000
+LARGEST_OUTPUT = 20_000
 RULE = "-" * 78
 IN_ASCII = str.maketrans(
     {"☑": "[x]", "☐": "[ ]", "…": "...", "·": "|", "±": "+-", "–": "-", "—": "-", "“": '"', "”": '"', "’": "'"}  # noqa: RUF001

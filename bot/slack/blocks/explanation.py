@@ -85,7 +85,7 @@ def _evidence(shown: Sequence[Shown]) -> list[Block]:
 
 
 def _typed(shown: Shown) -> str:
-    lines = literal(shown.output).split("\n") if shown.output else []
+    lines = shown.output.split("\n") if shown.output else []
     kept = clipped_plainly("\n".join(lines[:OUTPUT_LINES]), OUTPUT)
     more = len(lines) - OUTPUT_LINES
     rest = [f"… {counted(more, 'more line', 'more lines')}: {ELSEWHERE}"] if more > 0 else []
