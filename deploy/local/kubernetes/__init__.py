@@ -7,11 +7,12 @@ of something that is not modelled. Standard library, and the probe's envelope; i
 
 from deploy.local.kubernetes.faults import Fault, overloaded
 from deploy.local.kubernetes.kubelet import Kubelet, Run
-from deploy.local.kubernetes.running import FLEET, LocalKubernetes, kubeconfig, running
+from deploy.local.kubernetes.running import CONTEXT, FLEET, LocalKubernetes, kubeconfig, running
 from deploy.local.kubernetes.server import serving
 from deploy.local.kubernetes.state import Cluster
 
 __all__ = [
+    "CONTEXT",
     "FLEET",
     "Cluster",
     "Fault",
