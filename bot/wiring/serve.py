@@ -21,6 +21,7 @@ from bot.errors import ChatError
 from bot.slack.app import Slack
 from bot.slack.tokens import tokens
 from bot.store import Store, usual_address
+from bot.web import Web, application
 from bot.wiring import logs
 from bot.wiring.nodes import Clusters
 from bot.workflow import Workflow
@@ -46,26 +47,30 @@ def serve(settings: Settings) -> int:
     store = Store.open(settings.store.url or usual_address())
     try:
         with stop.heard():
-            return _served(settings, store, Slack(settings.slack, secrets, store), stop)
+            slack = Slack(settings.slack, secrets, store)
+            web = Web(settings.serve.bind, application(slack, store, secrets.signing_secret))
+            return _served(settings, store, slack, web, stop)
     except _StoppedError:  # before there was anything to end
         return OK
     finally:
         store.close()
 
 
-def _served(settings: Settings, store: Store, slack: Slack, stop: _Stop) -> int:
+def _served(settings: Settings, store: Store, slack: Slack, web: Web, stop: _Stop) -> int:
     nodes = Clusters(settings)
     look_seconds = LOOKS_DEADLINES * settings.look.deadline_seconds
     workflow = Workflow(store, nodes, slack.gate, slack.voice, settings.serve, look_seconds)
     threading.Thread(target=_warm_up, args=(nodes,), name="warm-up", daemon=True).start()
+    web.start()
     try:
         with stop.at_once():
             _connect(lambda: slack.connect(workflow.nudge))
         workflow.start()
-        log.info("ready", lookers=settings.serve.lookers)
+        log.info("ready", lookers=settings.serve.lookers, web=web.url)
         return _watched(slack, stop)
     finally:
         log.info("stopping")
+        web.stop()
         slack.deafen()
         if not workflow.stop(settings.serve.stop_seconds):
             log.warning("some looks did not end; they are told as interrupted after the next start")

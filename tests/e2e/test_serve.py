@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,15 @@ def test_no_secret_is_in_the_log(incident: Scene) -> None:
     log = bot.log.read_text()
     assert incident.slack.bot_token not in log
     assert incident.slack.app_token not in log
+
+
+def test_health_says_that_the_process_lives_and_slack_delivers(incident: Scene) -> None:
+    bot = incident.start()
+    where = HTTPConnection(bot.wait_for_line("ready")["web"].removeprefix("http://"), timeout=5)
+    assert asked(where, "/healthz") == {"status": "ok"}
+    assert asked(where, "/readyz") == {"slack": True, "store": True}
+
+
+def asked(where: HTTPConnection, path: str) -> object:
+    where.request("GET", path)
+    return json.loads(where.getresponse().read())
