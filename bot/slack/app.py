@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from bot.slack.announcer import Announcer
 from bot.slack.chat import Chat, Identity
 from bot.slack.gate import SlackGate
 from bot.slack.home import Home
+from bot.slack.lull import Lull
 from bot.slack.payloads import Asked, Wish
 from bot.slack.socket import Sockets
 from bot.slack.tokens import Tokens
@@ -57,9 +59,10 @@ class Slack:
         self._store = store
         self._version = version
         self._us = UNKNOWN
-        self._submit: Callable[[], None] = lambda: None
+        self._lull: Lull | None = None
         self._sockets: Sockets | None = None
         self._bolt: App | None = None
+        self._lately = _Lately(TWICE_SECONDS)
         self._pool = ThreadPoolExecutor(LISTENERS_AT_ONCE, thread_name_prefix="slack listener")
         self.chat = Chat(tokens.bot, settings.api_url)
         self.gate = SlackGate(self.chat, lambda: self._us, settings.channels)
@@ -71,13 +74,18 @@ class Slack:
 
     def connect(self, submit: Callable[[], None]) -> None:
         """Find out who we are and begin to listen; ``submit`` hears of new requests. Raises ChatError: try again."""
-        self._submit = submit
         self._us = self.chat.identity()
         self._bolt = self._listening()
+        self._lull = Lull(submit)
         if self._settings.mode == "socket":
             sockets = Sockets(self._bolt, self._tokens.app, self._settings.connections, self._recall)
-            sockets.connect()
+            try:
+                sockets.connect()
+            except ChatError:
+                sockets.close()  # whoever tries again opens new ones
+                raise
             self._sockets = sockets
+        self._lull.start()
         self.announcer.start()
         self.home.start()
         log.info("Connected to Slack as %s in %s.", self._us.user, self._us.url)
@@ -87,6 +95,8 @@ class Slack:
         if self._sockets is not None:
             self._sockets.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._lull is not None:
+            self._lull.stop()
 
     def close(self, seconds: float = STOP_SECONDS) -> None:
         """Say what is still to be said, for so long at the most, and end."""
@@ -233,7 +243,12 @@ class Slack:
         return {}
 
     def _answered(self, request: Request) -> Incident | None:
-        """The same question of the same person, answered within the last seconds; one that goes on is joined."""
+        """The same question of the same person, answered within the last seconds; one that goes on is joined.
+
+        The store is asked only where this process was asked just now: reading costs more than all the rest.
+        """
+        if not self._lately.was(f"{request.person.id} {request.channel} {request.thread} {request.named}"):
+            return None
         for one in self._store.incidents(SHOWN_INCIDENTS, channel=request.channel):
             is_fresh = one.state is State.DIAGNOSED and request.at - one.asked_at < TWICE_SECONDS
             is_theirs = one.asked_by.id == request.person.id and one.thread == request.thread
@@ -248,8 +263,8 @@ class Slack:
     def _receive(self, request: Request) -> None:
         """Write it down, then let it be worked on. Delivered twice, it is known already."""
         self.voice.heard(request)
-        if self._store.receive(request):
-            self._submit()
+        if self._store.receive(request) and self._lull is not None:
+            self._lull.ask()
 
     def _status(self, channel: str) -> dict[str, Any]:
         """Of the whole bot, and of the incidents of this channel: others may not be for everybody's eyes."""
@@ -288,3 +303,21 @@ class _Ours(Middleware):
             return BoltResponse(status=200)
         says = "I answer members of the organisation that runs me only. Nothing was done."
         return BoltResponse(status=200, body=blocks.refused(says))
+
+
+class _Lately:
+    """What was asked within the last seconds, as a hint."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._asked: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def was(self, question: str) -> bool:
+        """Whether it was asked; it is from now on."""
+        now = time.monotonic()
+        with self._lock:
+            self._asked = {one: at for one, at in self._asked.items() if now - at < self._seconds}
+            was_asked = question in self._asked
+            self._asked[question] = now
+            return was_asked

@@ -28,7 +28,7 @@ WATCH_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 60.0  # events were seen to stop until any Web API call was made: bolt-python issue 1529
 SLOW_SECONDS = 1.0  # Slack gives three
 AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0)  # between attempts: apps.connections.open allows few a minute
-DELIVERIES_AT_ONCE = 20
+DELIVERIES_AT_ONCE = 4
 
 
 class Sockets:
