@@ -36,6 +36,7 @@ def application(service: Service) -> web.Application:
     )
 
     async def stop(_app: web.Application) -> None:
+        service.workspace.tell({"kind": "end"})  # a stream notices that its reader has gone when it writes
         await service.sockets.end("close")
         await service.delivery.stop()
 
