@@ -146,7 +146,7 @@ def mention(body: Mapping[str, Any], at: float, us: str, word: str) -> Asked | N
     event = _part(body, "event")
     text = _text(event, "text")[:TEXT_AT_MOST]
     _, _, behind = text.partition(f"<@{us}>")
-    words = (behind or _MENTION.sub("", text)).split()
+    words = (behind.lstrip(" ,:") or _MENTION.sub("", text)).split()
     if words and words[0].lower().lstrip("/") == word:
         del words[0]
     asks = typed(" ".join(words))
