@@ -53,7 +53,7 @@ def line(text: str) -> str:
 def code(text: str) -> str:
     """Foreign text as a code span, where only a backtick or a line break could end it."""
     shown = " ".join(visible_lines(text).replace("`", TICK).split())
-    return f"`{shown.translate(ENTITIES)}`" if shown else ""
+    return f"`{CALL.sub(NO_CALL, shown).translate(ENTITIES)}`" if shown else ""
 
 
 def prose(text: str) -> str:

@@ -155,7 +155,7 @@ def incidents(draw: st.DrawFn) -> Incident:
     return Incident(
         id=draw(st.integers(min_value=1, max_value=2**40)),
         cluster=draw(texts(300)),
-        node=draw(texts()),
+        node=draw(texts(1_000)),
         channel="C1",
         thread="",
         asked_by=Person(draw(st.sampled_from(("U0123ABCD", "<!channel>", "")))),
@@ -163,9 +163,9 @@ def incidents(draw: st.DrawFn) -> Incident:
         opened_at=draw(times),
         state=draw(st.sampled_from(State)),
         looks=draw(st.integers(min_value=0, max_value=9)),
-        note=draw(texts()),
+        note=draw(texts(1_000)),
         verdict=draw(st.sampled_from(("", *VerdictKind, "of tomorrow"))),
-        headline=draw(texts()),
+        headline=draw(texts(1_000)),
         looked_at=draw(st.one_of(st.none(), times)),
     )
 

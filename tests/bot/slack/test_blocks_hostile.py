@@ -17,7 +17,7 @@ from tests.bot.slack.refusals import refusals
 from tests.bot.strategies import incidents, looks, texts, times
 
 hostile = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate, Phase.shrink),  # To explain a failure takes longer than the test may.
@@ -56,7 +56,7 @@ def test_progress_is_taken(incident: Incident, look: Look, says: str, seconds: f
 
 
 @hostile
-@given(known=st.lists(incidents(), max_size=3), look=looks(), says=texts(), times_over=st.sampled_from((1, 60)))
+@given(known=st.lists(incidents(), max_size=2), look=looks(), says=texts(), times_over=st.sampled_from((1, 60)))
 def test_whispers_and_the_home_tab_are_taken(known: list[Incident], look: Look, says: str, times_over: int) -> None:
     many = known * times_over
     health = blocks.Health(version=says, running=1, waiting=2, sockets=1, sockets_wanted=2)
