@@ -136,10 +136,10 @@ const refreshChannel = coalesced(async () => {
     at("topic").textContent = `Home tab, as ${here.user} sees it`;
     return;
   }
+  if (!world.channels.some((one) => one.key === here.place)) { leave(); return; }
   const wanted = `${here.user}/${here.place}/${here.thread}`;
   const seen = await ask("/_page/channel", { channel: here.place, thread: here.thread });
-  if (wanted !== `${here.user}/${here.place}/${here.thread}`) return;
-  if (!seen) { leave(); return; }
+  if (!seen || wanted !== `${here.user}/${here.place}/${here.thread}`) return;
   at("title").textContent = `${seen.channel.is_direct ? "" : "# "}${seen.channel.name}`;
   at("topic").textContent = [seen.channel.topic, `${seen.channel.members} members`].filter(Boolean).join(" · ");
   at("composer").querySelector("textarea").placeholder = `Message ${seen.channel.is_direct ? "" : "#"}${seen.channel.name}, or type / for a command`;
@@ -157,7 +157,7 @@ function drawThread(seen) {
 // A person who is not in this channel goes to one where they are.
 function leave() {
   const other = world.channels[0];
-  if (other && other.key !== here.place) go({ place: other.key, thread: "" });
+  if (other) go({ place: other.key, thread: "" });
 }
 
 function empty(channel) {
