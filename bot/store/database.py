@@ -20,6 +20,10 @@ from bot.errors import StoreError
 from bot.store.turns import Turns
 
 BUSY_MILLISECONDS = 10_000  # another process writes for milliseconds; ten seconds say that something hangs
+NO_ADDRESS = (
+    "`store.url` is no database's address; write sqlite:////var/lib/conntrack-bot/bot.db or "
+    "postgresql+psycopg://USER@HOST/NAME."
+)
 PER_CONNECTION = (
     "PRAGMA journal_mode=WAL",  # readers go on while somebody writes
     # In WAL mode a commit is a write without a sync: the death of the process loses nothing, for the kernel has the
@@ -38,7 +42,14 @@ class Database:
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._is_in_memory = self.is_sqlite and self._url.database in (None, "", ":memory:")
         self._turn: AbstractContextManager[Any] = Turns() if self.is_sqlite else nullcontext()
-        self._engine = self._connecting()
+        try:
+            self._engine = self._connecting()
+        except ArgumentError as error:
+            raise StoreError(NO_ADDRESS) from error
+        except ImportError as error:
+            raise StoreError(
+                f"The driver for {self.name} is missing: install conntrack-bot with its postgres extra."
+            ) from error
         self._writing = self._engine.execution_options(is_writing=True)
 
     @property
@@ -70,12 +81,7 @@ class Database:
 
     def _connecting(self) -> Engine:
         if not self.is_sqlite:
-            try:
-                return create_engine(self._url, pool_size=16, max_overflow=16, pool_pre_ping=True)
-            except ImportError as error:
-                raise StoreError(
-                    f"The driver for {self.name} is missing: install conntrack-bot with its postgres extra."
-                ) from error
+            return create_engine(self._url, pool_size=16, max_overflow=16, pool_pre_ping=True)
         arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False}}
         if self._is_in_memory:
             arguments["poolclass"] = StaticPool
@@ -123,10 +129,7 @@ def _parsed(address: str) -> URL:
         url = make_url(address)
         url.get_dialect()
     except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreError(
-            "`store.url` is no database's address; write sqlite:////var/lib/conntrack-bot/bot.db or "
-            "postgresql+psycopg://USER@HOST/NAME."
-        ) from error
+        raise StoreError(NO_ADDRESS) from error
     return url
 
 

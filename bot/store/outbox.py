@@ -103,11 +103,15 @@ def channels(connection: Connection, now: float) -> Sequence[str]:
 def next_letter(
     connection: Connection, channel: str, now: float, lane: Lane | None, held: Collection[str]
 ) -> Letter | None:
-    """The oldest message of a channel that is due; a post is in doubt until somebody says what became of it."""
+    """The oldest message of a channel that is due; a post is in doubt until somebody says what became of it.
+
+    What stands by itself goes before what stands below a message of ours: a card is not kept waiting by the explanation
+    of another one.
+    """
     chosen = (
         _with_parents(messages, parents.c.ts.label("parent_ts"), parents.c.thread_ts.label("parent_thread_ts"))
-        .where(messages.c.channel == channel, _is_due(now), messages.c.key.not_in(held), _is_in(lane))
-        .order_by(messages.c.turn, messages.c.number)
+        .where(messages.c.channel == channel, _is_due(now), _is_in(lane), *_are_others(held))
+        .order_by(parents.c.key.is_not(None), messages.c.turn, messages.c.number)
         .limit(1)
         .with_for_update(of=messages)
     )
@@ -147,6 +151,10 @@ def _is_in(lane: Lane | None) -> ColumnElement[bool]:
             return and_(~is_whisper, messages.c.ts != "")
         case Lane.POST:
             return and_(~is_whisper, messages.c.ts == "")
+
+
+def _are_others(held: Collection[str]) -> list[ColumnElement[bool]]:
+    return [messages.c.key.not_in(held)] if held else []
 
 
 def _must_wait(now: float) -> ColumnElement[bool]:

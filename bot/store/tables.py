@@ -93,12 +93,7 @@ requests = Table(
     _flag("is_joined"),
     UniqueConstraint("key"),
 )
-Index(
-    "ix_requests_undone",
-    requests.c.number,
-    sqlite_where=~requests.c.is_done,
-    postgresql_where=~requests.c.is_done,
-)
+Index("ix_requests_undone", requests.c.is_done, requests.c.number)
 
 incidents = Table(
     "incidents",
@@ -154,7 +149,7 @@ looks = Table(
     _time("lease_until"),
     PrimaryKeyConstraint("incident", "number"),
 )
-Index("ix_looks_untold", looks.c.ended_at, sqlite_where=~looks.c.is_told, postgresql_where=~looks.c.is_told)
+Index("ix_looks_untold", looks.c.is_told, looks.c.ended_at)
 
 followers = Table(
     "followers",
@@ -195,14 +190,7 @@ messages = Table(
     _text("failure"),
     UniqueConstraint("key"),
 )
-Index(
-    "ix_messages_due",
-    messages.c.channel,
-    messages.c.turn,
-    messages.c.number,
-    sqlite_where=messages.c.is_due,
-    postgresql_where=messages.c.is_due,
-)
+Index("ix_messages_due", messages.c.is_due, messages.c.channel, messages.c.turn, messages.c.number)
 Index("ix_messages_turn", messages.c.turn)
 
 audit = Table(

@@ -15,11 +15,20 @@ from bot.store.tables import metadata
 POSTGRES = os.environ.get("STORE_TEST_POSTGRES", "")
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A new database's file: making one for each test would take most of the tests' time."""
+    file = tmp_path_factory.mktemp("made") / "bot.db"
+    Store.open(f"sqlite:///{file}").close()
+    return file.read_bytes()
+
+
 @pytest.fixture(params=["memory", "file", *(["postgres"] if POSTGRES else [])])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def address(request: pytest.FixtureRequest, tmp_path: Path, made: bytes) -> str:
     if request.param == "memory":
         return "sqlite://"
     if request.param == "file":
+        (tmp_path / "bot.db").write_bytes(made)
         return f"sqlite:///{tmp_path / 'bot.db'}"
     return emptied(POSTGRES)
 

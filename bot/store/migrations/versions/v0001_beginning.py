@@ -39,7 +39,15 @@ def _incidents() -> None:
         *_required(sa.Double, "lease_until"),
         sa.PrimaryKeyConstraint("id", name="pk_incidents"),
     )
-    op.create_index("uq_incidents_open", "incidents", ["cluster", "node"], unique=True, **_where("is_open"))
+    is_open = sa.text("is_open")
+    op.create_index(
+        "uq_incidents_open",
+        "incidents",
+        ["cluster", "node"],
+        unique=True,
+        sqlite_where=is_open,
+        postgresql_where=is_open,
+    )
     op.create_index("ix_incidents_state", "incidents", ["state", "asked_at"])
 
 
@@ -56,7 +64,7 @@ def _requests() -> None:
         sa.PrimaryKeyConstraint("number", name="pk_requests"),
         sa.UniqueConstraint("key", name="uq_requests_key"),
     )
-    op.create_index("ix_requests_undone", "requests", ["number"], **_where("NOT is_done"))
+    op.create_index("ix_requests_undone", "requests", ["is_done", "number"])
 
 
 def _looks() -> None:
@@ -72,7 +80,7 @@ def _looks() -> None:
         sa.ForeignKeyConstraint(["incident"], ["incidents.id"], name="fk_looks_incident"),
         sa.PrimaryKeyConstraint("incident", "number", name="pk_looks"),
     )
-    op.create_index("ix_looks_untold", "looks", ["ended_at"], **_where("NOT is_told"))
+    op.create_index("ix_looks_untold", "looks", ["is_told", "ended_at"])
 
 
 def _followers() -> None:
@@ -105,7 +113,7 @@ def _messages() -> None:
         sa.PrimaryKeyConstraint("number", name="pk_messages"),
         sa.UniqueConstraint("key", name="uq_messages_key"),
     )
-    op.create_index("ix_messages_due", "messages", ["channel", "turn", "number"], **_where("is_due"))
+    op.create_index("ix_messages_due", "messages", ["is_due", "channel", "turn", "number"])
     op.create_index("ix_messages_turn", "messages", ["turn"])
 
 
@@ -131,8 +139,3 @@ def _audit() -> None:
 
 def _required(kind: type[sa.types.TypeEngine[Any]], *names: str) -> list[sa.Column[Any]]:
     return [sa.Column(name, kind(), nullable=False) for name in names]
-
-
-def _where(condition: str) -> dict[str, Any]:
-    """Only some of the rows are worth an index: the few that are still to be dealt with."""
-    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
