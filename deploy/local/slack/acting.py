@@ -5,6 +5,7 @@ Whoever is not in a channel cannot act there. It must not know HTTP.
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from deploy.local.slack.wire import SlackError
 
 _PERSON = re.compile(r"(?<![<\w])@([a-z][a-z0-9._-]*)")
 _CHANNEL = re.compile(r"(?<![<\w])#([a-z][a-z0-9._-]*)")
+
+_TOKEN = re.compile(r"&lt;([@#][A-Z0-9]+)&gt;")  # a name that was written by its id
+_ALL = ("channel", "here", "everyone")
 
 
 class CannotError(Exception):
@@ -57,10 +61,13 @@ class Actor:
         return channel
 
     def named(self, text: str, *, labels: bool) -> str:
-        """Names written as Slack sends them: ``<@U…>``, with ``labels`` ``<@U…|alice>``."""
+        """As Slack sends it: escaped, and names as ``<@U…>``, with ``labels`` as ``<@U…|alice>``."""
         workspace = self.service.workspace
+        text = _TOKEN.sub(r"<\1>", html.escape(text, quote=False))
 
         def person(found: re.Match[str]) -> str:
+            if found[1] in _ALL:
+                return f"<!{found[1]}>"
             group = next((one for one in workspace.groups.values() if one.handle == found[1]), None)
             if group is not None:
                 return f"<!subteam^{group.id}|@{group.handle}>" if labels else f"<!subteam^{group.id}>"

@@ -26,10 +26,14 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """What became of one delivery: ``acked``, ``operation_timeout`` or ``dispatch_failed``; and what the app said."""
+    """What became of one delivery: ``acked``, ``operation_timeout`` or ``dispatch_failed``; and what the app said.
+
+    ``reason`` is the word with which a redelivery says why it comes again.
+    """
 
     outcome: str
     payload: Json = field(default_factory=dict)
+    reason: str = ""
 
     @property
     def is_good(self) -> bool:
@@ -94,13 +98,13 @@ class Delivery:
         self._waiting[name] = (envelope, time.monotonic())
         asyncio.get_running_loop().call_later(LATE_ACK_SECONDS, self._waiting.pop, name, None)
         if self.line is None or not await self.line.send(envelope):
-            return self._ended(envelope, Ack("dispatch_failed"))
+            return self._ended(envelope, Ack("dispatch_failed", reason="connection_failed"))
         try:
             said = await asyncio.wait_for(asyncio.shield(envelope.ack), self.ack_seconds)
         except TimeoutError:
-            return self._ended(envelope, Ack("operation_timeout"))
+            return self._ended(envelope, Ack("operation_timeout", reason="timeout"))
         except RefusedError:
-            return self._ended(envelope, Ack("dispatch_failed"))
+            return self._ended(envelope, Ack("dispatch_failed", reason="http_error"))
         return self._ended(envelope, Ack("acked", said))
 
     def acked(self, name: str, said: Json) -> None:
@@ -154,5 +158,4 @@ class Delivery:
             if ack.is_good:
                 return
             await asyncio.sleep(pause_seconds)
-            reason = "timeout" if ack.outcome == "operation_timeout" else "connection_failed"
-            ack = await self.send("events_api", payload, attempt=attempt, reason=reason)
+            ack = await self.send("events_api", payload, attempt=attempt, reason=ack.reason)

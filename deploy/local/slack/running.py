@@ -191,7 +191,7 @@ def running(
 
 async def serve(service: Service, port: int, host: str = "127.0.0.1") -> web.AppRunner:
     """Begin to listen. Whoever calls cleans the runner up."""
-    runner = web.AppRunner(application(service), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application(service), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     await site.start()

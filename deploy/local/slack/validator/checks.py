@@ -103,7 +103,7 @@ def record(
             look.say("must be an object", pointer)
             return
         before = len(look.found)
-        for key in required.keys() - value.keys():
+        for key in sorted(required.keys() - value.keys()):
             look.say(f"missing required field: {key}", pointer)
         for key, part in value.items():
             known.get(key, _unknown)(look, part, f"{pointer}/{key}")
