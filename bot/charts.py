@@ -103,7 +103,7 @@ def _opened(axes: Axes, picture: Picture) -> None:
     """Steps of time up to now, each as high as its rate."""
     rates, step = [_finite(rate) for rate in picture.opened], _finite(picture.step_seconds) or 1.0
     starts = [-step * (len(rates) - number) for number in range(len(rates))]
-    axes.set_title(_what(picture), fontsize=TEXT, color=FAINT, loc="left", pad=26)
+    axes.set_title(_legible(_what(picture)), fontsize=TEXT, color=FAINT, loc="left", pad=26)
     axes.text(
         0, 1.02, _legible(_short(picture.whose)), fontsize=SMALL, color=INK, va="bottom", transform=axes.transAxes
     )

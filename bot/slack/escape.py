@@ -1,8 +1,8 @@
 """Foreign text in Slack's mrkdwn: a pod called ``<!channel>``, ``*x*`` or ``:fire:`` stays the text that it is.
 
 mrkdwn has entities for & < > and no escape for anything else, so a mark that would format is exchanged for one that
-looks like it. Hence in what comes out of here every ``*`` and every backtick is ours, which ``limits`` relies on when
-it cuts. It must not know what the text is about, nor how long it may be.
+looks like it. Hence in what comes out of here every backtick is ours, and so is every ``*`` outside of code, which
+``limits`` relies on when it cuts. It must not know what the text is about, nor how long it may be.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ RICH_TEXT = 3_000
 BUTTON = 75
 NOTHING = "…"  # Slack refuses a message without text.
 ELSEWHERE = "see the attached evidence"
+CODE = re.compile(r"`[^`]*(?:`|$)")
 ROOM = 100  # For the words that tell how much is missing, and where it is.
 
 
@@ -148,10 +149,15 @@ def clipped(mrkdwn: str, limit: int, elsewhere: str = ELSEWHERE) -> str:
     if kept.rfind("<") > kept.rfind(">"):
         kept = kept[: kept.rfind("<")]
     kept = re.sub(r"&\w{0,4}$", "", kept).rstrip()
-    for mark in ("`", "*"):  # Those that are left after escaping are ours, and come in pairs.
-        if kept.count(mark) % 2:
-            kept = kept[:-1] if kept.endswith(mark) else kept + mark
+    kept = _closed(_closed(kept, "`", kept), "*", CODE.sub("", kept))
     return f"{kept} {_missing(len(mrkdwn) - len(kept), elsewhere)}"
+
+
+def _closed(kept: str, mark: str, where: str) -> str:
+    """Marks that are left after escaping are ours, and come in pairs; in code an asterisk means nothing."""
+    if where.count(mark) % 2 == 0:
+        return kept
+    return kept[:-1] if kept.endswith(mark) else kept + mark
 
 
 def clipped_plainly(text: str, limit: int, elsewhere: str = ELSEWHERE) -> str:

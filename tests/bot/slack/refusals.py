@@ -88,7 +88,8 @@ def _of_mrkdwn(text: str) -> Iterator[str]:
         yield f"a bracket that is not ours: {left[:80]!r}"
     if ENTITY.search(left):
         yield f"a bare or broken ampersand: {left[:80]!r}"
-    yield from (f"an odd number of {mark}" for mark in "`*" if left.count(mark) % 2)
+    outside = re.sub(r"`[^`]*`", "", left)
+    yield from (f"an odd number of {mark} in {left[-80:]!r}" for mark in "`*" if outside.count(mark) % 2)
     if any(not letter.isprintable() and letter != "\n" for letter in text):
         yield "a character that nobody sees"
 
