@@ -284,3 +284,16 @@ def test_an_unposted_file_takes_the_newest_content(store: Store) -> None:
     store.say(file(b"old"))
     store.say(file(b"new"))
     assert due(store).message.file == b"new"
+
+
+def test_a_new_card_goes_before_the_explanation_of_another_one(store: Store) -> None:
+    posted(store, card(), "1.1")
+    store.say(card("why", key="INC-1/why", under="INC-1/card"))
+    store.say(card(key="INC-2/card"))
+    store.say(card(key="INC-3/card", under="ts:9.9"))
+    order = []
+    for number in range(3):
+        letter = due(store)
+        order.append(letter.message.key)
+        store.delivered(letter.message.key, letter.version, f"2.{number}")
+    assert order == ["INC-2/card", "INC-3/card", "INC-1/why"]
