@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import attribution, look
+from tests.bench import attribution, look, serve
 
 BENCHMARKS = {
     "look": look.sampled_look_against_conntrack_list,
@@ -16,6 +16,8 @@ BENCHMARKS = {
     "exact": look.exact_look_against_conntrack_list,
     "envelope": look.envelope_of_many_sources,
     "attribution": attribution.attribution_against_ipaddress,
+    "card": serve.command_to_card,
+    "crowd": serve.crowd,
 }
 
 
