@@ -48,7 +48,7 @@ def started(config: Path, log: Path, secrets: Mapping[str, str]) -> Iterator[Bot
         process = subprocess.Popen(
             command,
             cwd=CHECKOUT,
-            env=environment(os.environ) | secrets,
+            env={**environment(os.environ), **secrets},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import yaml
@@ -32,7 +31,7 @@ USUAL_PORT = 4040
 READY_SECONDS = 60.0  # a first start on a slow machine compiles everything once
 GLANCE_SECONDS = 0.1
 LOOPBACK = "127.0.0.1"
-OK, FAILED, USAGE = 0, 1, 2
+OK, FAILED = 0, 1
 
 # What there is to see; a test keeps the names those of the demo's nodes.
 NODES = {
@@ -75,19 +74,20 @@ def main() -> int:
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, lambda _number, _frame: stopped.set())
     try:
-        with running(wanted(os.environ), stopped) as (slack, bot):
-            if slack is not None and bot is not None:
-                _tell(slack, wanted(os.environ))
+        what = wanted(os.environ)
+        with running(what, stopped) as (slack, bot):
+            if not stopped.is_set():
+                _tell(slack, what)
                 _watch(bot, stopped)
     except DemoError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return FAILED
     return OK
 
 
 @contextmanager
-def running(what: Wanted, stopped: threading.Event) -> Iterator[Any]:
-    """All parts, ready to be used. Raises DemoError."""
+def running(what: Wanted, stopped: threading.Event) -> Iterator[tuple[LocalSlack, child.Bot]]:
+    """All parts, ready to be used unless it was stopped before. Raises DemoError."""
     with ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="conntrack-bot-demo-")))
         slack = _slack(parts, what.port)
@@ -96,7 +96,8 @@ def running(what: Wanted, stopped: threading.Event) -> Iterator[Any]:
         secrets = {"BOT_TOKEN": slack.bot_token, "APP_TOKEN": slack.app_token}
         named = {f"CONNTRACK_BOT_SLACK__{key}": value for key, value in secrets.items()}
         bot = parts.enter_context(child.started(config, folder / "bot.log", named))
-        yield slack, bot if _await(slack, bot, stopped) else None
+        _await(slack, bot, stopped)
+        yield slack, bot
 
 
 def _slack(parts: ExitStack, port: int) -> LocalSlack:
@@ -110,22 +111,19 @@ def _slack(parts: ExitStack, port: int) -> LocalSlack:
         ) from error
 
 
-def _await(slack: LocalSlack, bot: child.Bot, stopped: threading.Event) -> bool:
-    """Until the bot listens; False where somebody stopped the demo before. Raises DemoError."""
+def _await(slack: LocalSlack, bot: child.Bot, stopped: threading.Event) -> None:
+    """Until the bot listens, or somebody stops the demo. Raises DemoError."""
     until = time.monotonic() + READY_SECONDS
-    while not slack.service.sockets.open:
-        if stopped.wait(GLANCE_SECONDS):
-            return False
+    while not slack.service.sockets.open and not stopped.wait(GLANCE_SECONDS):
         if not bot.is_alive or time.monotonic() > until:
             raise DemoError(f"The bot did not start. Its last words:\n\n{bot.last_words()}")
-    return True
 
 
 def _watch(bot: child.Bot, stopped: threading.Event) -> None:
     while not stopped.wait(GLANCE_SECONDS):
         if not bot.is_alive:
             raise DemoError(f"The bot has ended by itself. Its last words:\n\n{bot.last_words()}")
-    print("\nStopping…", flush=True)
+    sys.stdout.write("\nStopping…\n")
 
 
 # ---- the bot's configuration ----------------------------------------------------------------------------------------
@@ -194,7 +192,8 @@ def _tell(slack: LocalSlack, what: Wanted) -> None:
         tries = ["/conntrack NODE   a node of that cluster"]
         where = f"A Slack that exists on this machine only, and the real cluster of {what.kubeconfig}."
     lines = [where, "", f"  Open  {slack.url}/", *_column("Type", tries), *_column("Or", _OTHERS), ""]
-    print("\n".join([*lines, "Ctrl-C stops all of it."]), flush=True)
+    sys.stdout.write("\n".join([*lines, "Ctrl-C stops all of it.", ""]))
+    sys.stdout.flush()
 
 
 _OTHERS = (

@@ -55,8 +55,8 @@ ADMIN = Account(BOT.name, (_MASTERS,))
 
 
 def who(cluster: Cluster, headers: Mapping[str, str]) -> Account:
-    """Whose request it is, whoever they say they are included. Raises Refusal."""
-    token = (headers.get("Authorization") or "").removeprefix("Bearer ").strip()
+    """Whose request it is; ``headers`` have lower-case names. Raises Refusal."""
+    token = (headers.get("authorization") or "").removeprefix("Bearer ").strip()
     if not token:
         return Account("system:anonymous", ("system:unauthenticated",))
     account = cluster.accounts.get(token) or {ADMIN_TOKEN: ADMIN, BOT_TOKEN: BOT}.get(token)
@@ -67,19 +67,16 @@ def who(cluster: Cluster, headers: Mapping[str, str]) -> Account:
 
 def _impersonated(cluster: Cluster, account: Account, headers: Mapping[str, str]) -> Account:
     """Whom the account stands in for; it must be allowed each part: the user, the groups, every extra."""
-    user = headers.get("Impersonate-User")
+    user = headers.get("impersonate-user")
     if not user:
         return account
-    groups = tuple(value for key, value in headers.items() if key.lower() == "impersonate-group")
-    extras = {
-        key.lower().removeprefix("impersonate-extra-"): (value,)
-        for key, value in headers.items()
-        if key.lower().startswith("impersonate-extra-")
-    }
+    groups = tuple(filter(None, [headers.get("impersonate-group")]))
+    prefix = "impersonate-extra-"
+    extras = {key.removeprefix(prefix): (value,) for key, value in headers.items() if key.startswith(prefix)}
     for wish in _impersonation(user, groups, extras):
         if not may(cluster, account, wish):
             raise _no_impersonation(account, wish)
-    agent = headers.get("User-Agent") or ""
+    agent = headers.get("user-agent") or ""
     said = {"user": account.name, "as": user, "extra": {key: list(one) for key, one in extras.items()}, "agent": agent}
     cluster.impersonations.append(said)
     return Account(user, groups or _groups_of(user), extras)

@@ -7,9 +7,8 @@ held around all of it. It must not know HTTP, nor who asks.
 from __future__ import annotations
 
 import copy
-import json
 import secrets
-from typing import Any
+from collections.abc import Callable
 
 from deploy.local.kubernetes import controllers, eviction, lifecycle, patches, refusals, validation
 from deploy.local.kubernetes.asked import Asked
@@ -21,30 +20,12 @@ Answer = tuple[int, Json | str]
 KEPT_PAGES = 200
 
 
-def answer(cluster: Cluster, asked: Asked, body: Any, content_type: str) -> Answer:
+def answer(cluster: Cluster, asked: Asked) -> Answer:
     """The answer to everything but a watch."""
-    match asked.verb, asked.subresource:
-        case "list", "":
-            return 200, _list(cluster, asked)
-        case "deletecollection", "":
-            return 200, _delete_all(cluster, asked, body)
-        case "create", "":
-            return 201, _create(cluster, asked, body)
-        case "create", "eviction":
-            return 201, eviction.evict(cluster, asked, _existing(cluster, asked), body)
-        case "create", "binding":
-            return 201, _bind(cluster, asked, body)
-        case "get", "log":
-            return 200, _log(cluster, asked)
-        case "get", "scale":
-            return 200, _scale(asked, _existing(cluster, asked))
-        case "get", "" | "status":
-            return 200, _existing(cluster, asked)
-        case "delete", "":
-            return 200, _delete(cluster, asked, _existing(cluster, asked), body)
-        case "patch" | "update" as how, "" | "status" | "scale":
-            return 200, _change(cluster, asked, body, content_type if how == "patch" else "")
-    raise refusals.not_modelled(f"{asked.verb} of {asked.wish.resource}")
+    found = _ANSWERS.get((asked.verb, asked.subresource))
+    if found is None:
+        raise refusals.not_modelled(f"{asked.verb} of {asked.wish.resource}")
+    return (201 if asked.verb == "create" else 200), found(cluster, asked)
 
 
 def _existing(cluster: Cluster, asked: Asked) -> Json:
@@ -57,8 +38,8 @@ def _existing(cluster: Cluster, asked: Asked) -> Json:
 # ---- create ---------------------------------------------------------------------------------------------------------
 
 
-def _create(cluster: Cluster, asked: Asked, body: Json) -> Json:
-    resource, thing = asked.resource, copy.deepcopy(body)
+def _create(cluster: Cluster, asked: Asked) -> Json:
+    resource, thing = asked.resource, dict(copy.deepcopy(asked.body))
     meta = thing.setdefault("metadata", {})
     if asked.namespace:
         if meta.setdefault("namespace", asked.namespace) != asked.namespace:
@@ -102,8 +83,7 @@ def _check_namespace(cluster: Cluster, asked: Asked, name: str) -> None:
 def _list(cluster: Cluster, asked: Asked) -> Json:
     query, limit = asked.query, int(asked.query.get("limit") or 0)
     if query.get("continue"):
-        if query.get("resourceVersion"):
-            # 1.20 lets "0" pass; newer servers refuse each.
+        if query.get("resourceVersion") not in (None, "", "0"):
             raise refusals.bad("specifying resource version is not allowed when using continue")
         things = _continued(cluster, str(query["continue"]))
     else:
@@ -144,7 +124,8 @@ def _continued(cluster: Cluster, token: str) -> list[Json]:
             "The provided continue parameter is too old to display a consistent list result. You can start a new list "
             "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
             "the results. Continuing with the provided token results in an inconsistent list - objects that were "
-            "created, modified, or deleted between the time the first chunk was returned and now may show up in the list."
+            "created, modified, or deleted between the time the first chunk was returned and now may show up "
+            "in the list."
         )
     return cluster.pages[token]
 
@@ -152,40 +133,55 @@ def _continued(cluster: Cluster, token: str) -> list[Json]:
 # ---- change ---------------------------------------------------------------------------------------------------------
 
 
-def _change(cluster: Cluster, asked: Asked, body: Any, patch_type: str) -> Json:
-    """Update (no patch type) or patch an object, its status or its scale."""
+def _change(cluster: Cluster, asked: Asked) -> Json:
+    """Update or patch an object, its status or its scale."""
     old = _existing(cluster, asked)
-    shown = _scale(asked, old) if asked.subresource == "scale" else old
-    new = patches.patched(json.loads(json.dumps(shown)), body, patch_type) if patch_type else copy.deepcopy(body)
-    meta, resource = new.setdefault("metadata", {}), asked.resource
+    new = _wanted(asked, old)
+    _check_identity(asked, old, new["metadata"])
+    kept = _changed(asked, old, new)
+    if kept != old and not asked.is_dry:
+        cluster.put(asked.resource.plural, kept)
+        if kept["metadata"].get("deletionTimestamp") and not kept["metadata"].get("finalizers"):
+            lifecycle.vanish(cluster, asked.resource.plural, kept)
+    return _scaled(kept) if asked.subresource == "scale" else kept
+
+
+def _wanted(asked: Asked, old: Json) -> Json:
+    """The object as the request wants it."""
+    new = copy.deepcopy(asked.body)
+    if asked.verb == "patch":
+        shown = _scaled(old) if asked.subresource == "scale" else old
+        new = patches.patched(copy.deepcopy(shown), new, asked.content_type)
+    new.setdefault("metadata", {})
+    return dict(new)
+
+
+def _changed(asked: Asked, old: Json, new: Json) -> Json:
+    """What becomes of the stored object: each path changes its own part."""
+    if asked.subresource == "scale":
+        return old | {"spec": old["spec"] | {"replicas": int(new["spec"]["replicas"])}}
+    if asked.subresource == "status":
+        return old | {"status": new.get("status")}
+    kept = _same_identity(new, old)
+    validation.check_change(asked.resource, old, kept)
+    return kept
+
+
+def _check_identity(asked: Asked, old: Json, meta: Json) -> None:
+    """Raises Refusal where the request means another object, or another state of it."""
     named = meta.setdefault("name", asked.name)
     if named != asked.name:
         raise refusals.bad(f"the name of the object ({named}) does not match the name on the URL ({asked.name})")
     if meta.get("resourceVersion") not in (None, "", old["metadata"]["resourceVersion"]):
-        raise refusals.modified(resource, asked.name)
+        raise refusals.modified(asked.resource, asked.name)
     if meta.get("uid", uid_of(old)) != uid_of(old):
-        raise _wrong_uid(asked, str(meta["uid"]), uid_of(old), is_patch=bool(patch_type))
-    if asked.subresource == "scale":
-        kept = copy.deepcopy(old)
-        kept["spec"]["replicas"] = int(new["spec"]["replicas"])
-    elif asked.subresource == "status":
-        kept = copy.deepcopy(old) | {"status": new.get("status")}
-    else:
-        kept = _same_identity(new, old)
-        validation.check_change(resource, old, kept)
-    stored = kept if kept != old else old
-    if not asked.is_dry and kept != old:
-        cluster.put(resource.plural, kept)
-        if kept["metadata"].get("deletionTimestamp") and not kept["metadata"].get("finalizers"):
-            lifecycle.vanish(cluster, resource.plural, kept)
-    return _scale(asked, stored) if asked.subresource == "scale" else stored
+        raise _wrong_uid(asked, str(meta["uid"]), uid_of(old))
 
 
-def _wrong_uid(asked: Asked, given: str, is_now: str, *, is_patch: bool) -> Refusal:
-    if is_patch:
-        return refusals.invalid(
-            asked.resource, asked.name, "metadata.uid", f'Invalid value: "{given}": field is immutable'
-        )
+def _wrong_uid(asked: Asked, given: str, is_now: str) -> Refusal:
+    if asked.verb == "patch":
+        says = f'Invalid value: "{given}": field is immutable'
+        return refusals.invalid(asked.resource, asked.name, "metadata.uid", says)
     why = f"Precondition failed: UID in precondition: {given}, UID in object meta: {is_now}"
     details = {"name": asked.name, "kind": asked.resource.plural}
     return refusals.conflict(asked.resource.said, asked.name, f"StorageError: invalid object, {why}", details)
@@ -199,7 +195,11 @@ def _same_identity(new: Json, old: Json) -> Json:
     return new | ({"status": old["status"]} if "status" in old else {})
 
 
-def _scale(asked: Asked, thing: Json) -> Json:
+def _scale(cluster: Cluster, asked: Asked) -> Json:
+    return _scaled(_existing(cluster, asked))
+
+
+def _scaled(thing: Json) -> Json:
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     meta = {key: value for key, value in thing["metadata"].items() if key in kept}
     replicas = thing["spec"].get("replicas", 1)
@@ -211,8 +211,12 @@ def _scale(asked: Asked, thing: Json) -> Json:
 # ---- delete ---------------------------------------------------------------------------------------------------------
 
 
-def _delete(cluster: Cluster, asked: Asked, thing: Json, body: Json | None) -> Json:
-    options = body or {}
+def _delete(cluster: Cluster, asked: Asked) -> Json:
+    return _deleted(cluster, asked, _existing(cluster, asked))
+
+
+def _deleted(cluster: Cluster, asked: Asked, thing: Json) -> Json:
+    options = asked.body or {}
     validation.check_preconditions(asked.resource, thing, options.get("preconditions") or {})
     is_dry = asked.is_dry or bool(options.get("dryRun"))
     grace = options.get("gracePeriodSeconds", asked.query.get("gracePeriodSeconds"))
@@ -231,19 +235,20 @@ def _delete(cluster: Cluster, asked: Asked, thing: Json, body: Json | None) -> J
 _SHOWN_WHEN_DELETED = ("pods", "namespaces")  # what ends gracefully is shown, of the rest only that it is gone
 
 
-def _delete_all(cluster: Cluster, asked: Asked, body: Json | None) -> Json:
+def _delete_all(cluster: Cluster, asked: Asked) -> Json:
     listed = _list(cluster, asked)
     is_meant = selects(asked.resource, asked.query)
     for thing in cluster.of_kind(asked.resource.plural, asked.namespace or None):
         if is_meant(thing):
-            _delete(cluster, asked, thing, body)
+            _deleted(cluster, asked, thing)
     return listed
 
 
 # ---- the parts of a pod ---------------------------------------------------------------------------------------------
 
 
-def _bind(cluster: Cluster, asked: Asked, body: Json) -> Json:
+def _bind(cluster: Cluster, asked: Asked) -> Json:
+    body = asked.body or {}
     pod, target = _existing(cluster, asked), (body.get("target") or {}).get("name") or ""
     if (body.get("metadata") or {}).get("name") != asked.name:
         raise refusals.bad("name in URL does not match name in Binding object")
@@ -261,7 +266,7 @@ def _log(cluster: Cluster, asked: Asked) -> str:
     spec, node = pod["spec"], pod["spec"].get("nodeName") or ""
     container = asked.query.get("container") or spec["containers"][0]["name"]
     statuses = pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", [])
-    state = next((one["state"] for one in statuses if one["name"] == container), {"waiting": {}})
+    state: Json = next((one["state"] for one in statuses if one["name"] == container), {"waiting": {}})
     kubelet = cluster.kubelets.get(node)
     if kubelet is None or not kubelet.answers_logs or kubelet.acknowledges_after_seconds is None:
         host = pod["status"].get("hostIP") or node
@@ -272,3 +277,27 @@ def _log(cluster: Cluster, asked: Asked) -> str:
         raise refusals.bad(f'container "{container}" in pod "{asked.name}" is waiting to start: {reason}')
     runs = kubelet.runs_of(pod)
     return runs[container].log if container in runs else ""
+
+
+def _evict(cluster: Cluster, asked: Asked) -> Json:
+    return eviction.evict(cluster, asked, _existing(cluster, asked))
+
+
+_ANSWERS: dict[tuple[str, str], Callable[[Cluster, Asked], Json | str]] = {
+    ("list", ""): _list,
+    ("deletecollection", ""): _delete_all,
+    ("create", ""): _create,
+    ("create", "eviction"): _evict,
+    ("create", "binding"): _bind,
+    ("get", ""): _existing,
+    ("get", "status"): _existing,
+    ("get", "log"): _log,
+    ("get", "scale"): _scale,
+    ("delete", ""): _delete,
+    ("patch", ""): _change,
+    ("patch", "status"): _change,
+    ("patch", "scale"): _change,
+    ("update", ""): _change,
+    ("update", "status"): _change,
+    ("update", "scale"): _change,
+}

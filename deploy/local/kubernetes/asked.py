@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deploy.local.kubernetes import refusals
 from deploy.local.kubernetes.access import Wish
@@ -25,11 +26,11 @@ _VERBS = {
     "DELETE": ("delete", "deletecollection"),
 }
 # What a request may say beside its path; anything else would be passed over in silence.
-_KNOWN = frozenset(
-    "allowWatchBookmarks container continue dryRun fieldManager fieldSelector fieldValidation gracePeriodSeconds "
-    "labelSelector limit orphanDependents pretty propagationPolicy resourceVersion resourceVersionMatch tailLines "
-    "timeout timeoutSeconds watch".split()
-)
+_KNOWN = frozenset({
+    "allowWatchBookmarks", "container", "continue", "dryRun", "fieldManager", "fieldSelector", "fieldValidation",
+    "gracePeriodSeconds", "labelSelector", "limit", "pretty", "propagationPolicy", "resourceVersion",
+    "resourceVersionMatch", "tailLines", "timeout", "timeoutSeconds", "watch",
+})  # fmt: skip
 _FLAGS = ("1", "true", "True")
 
 
@@ -44,6 +45,8 @@ class Asked:
     subresource: str
     query: Mapping[str, str]
     version: str
+    body: Any = None
+    content_type: str = ""
 
     @property
     def is_dry(self) -> bool:
@@ -57,7 +60,7 @@ class Asked:
         return Wish(self.verb, self.resource.group, resource, self.namespace, self.name)
 
 
-def understood(method: str, path: str, query: Mapping[str, str]) -> Asked:
+def understood(method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = "") -> Asked:
     """Raises Refusal where the server has no such thing."""
     parts = _PATH.fullmatch(path)
     if parts is None:
@@ -69,10 +72,8 @@ def understood(method: str, path: str, query: Mapping[str, str]) -> Asked:
     name, sub, namespace = parts["name"] or "", parts["sub"] or "", parts["namespace"] or ""
     if resource is None or (sub and sub not in resource.subresources) or (namespace and not resource.is_namespaced):
         raise refusals.no_such_path()
-    _check_query(query, resource)
-    asked = _verb(method, name, sub, query)
-    where = namespace or (name if resource.plural == "namespaces" else "")
-    return Asked(asked, resource, where if resource.is_namespaced else namespace, name, sub, query, version)
+    _check_query(query)
+    return Asked(_verb(method, name, sub, query), resource, namespace, name, sub, query, version, body, content_type)
 
 
 def _verb(method: str, name: str, sub: str, query: Mapping[str, str]) -> str:
@@ -86,7 +87,7 @@ def _verb(method: str, name: str, sub: str, query: Mapping[str, str]) -> str:
     return "watch" if verb == "list" and query.get("watch") in _FLAGS else verb
 
 
-def _check_query(query: Mapping[str, str], resource: Resource) -> None:
+def _check_query(query: Mapping[str, str]) -> None:
     for key in query:
         if key not in _KNOWN:
             raise refusals.not_modelled(f"the parameter `{key}`")

@@ -9,17 +9,15 @@ from __future__ import annotations
 import copy
 import math
 import secrets
-import time
-import uuid
 from typing import Any
 
 from deploy.local.kubernetes import lifecycle
-from deploy.local.kubernetes.resources import BY_PLURAL
 from deploy.local.kubernetes.selection import chosen
 from deploy.local.kubernetes.state import Cluster, Json, now, now_exactly, uid_of
 
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery's rand: no vowels, no words
 RENEWED_AFTER_SECONDS = 10
+DEFAULT_SCHEDULER = "default-scheduler"
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
@@ -39,7 +37,7 @@ def _owned(cluster: Cluster, plural: str, owner: Json) -> list[Json]:
         one
         for one in _named(cluster, plural)
         if not one["metadata"].get("deletionTimestamp")
-        and (one.get("status") or {}).get("phase") not in ("Failed",)
+        and (one.get("status") or {}).get("phase") != "Failed"
         and any(ref.get("uid") == uid for ref in one["metadata"].get("ownerReferences") or [])
     ]
 
@@ -83,12 +81,22 @@ def deployments(cluster: Cluster) -> None:
 def replicasets(cluster: Cluster) -> None:
     """As many pods as are wanted, under new names; of too many the youngest go."""
     for one in _named(cluster, "replicasets"):
-        pods, wanted = _owned(cluster, "pods", one), one["spec"].get("replicas", 1)
+        pods, wanted = _kept(cluster, one), one["spec"].get("replicas", 1)
         for _ in range(wanted - len(pods)):
             _pod(cluster, f"{one['metadata']['name']}-{suffix()}", one)
         for pod in pods[wanted:] if wanted < len(pods) else ():
             lifecycle.stop(cluster, pod, None)
         _tell(cluster, "replicasets", one, {"replicas": wanted, "readyReplicas": sum(map(lifecycle.ready, pods))})
+
+
+def _kept(cluster: Cluster, owner: Json) -> list[Json]:
+    """The pods of a ReplicaSet; one whose labels no longer fit is released, and lives on without an owner."""
+    pods = _owned(cluster, "pods", owner)
+    released = [pod for pod in pods if not chosen(owner["spec"].get("selector"), pod["metadata"].get("labels") or {})]
+    for pod in released:
+        del pod["metadata"]["ownerReferences"]
+        cluster.put("pods", pod)
+    return [pod for pod in pods if pod not in released]
 
 
 def statefulsets(cluster: Cluster) -> None:
@@ -142,7 +150,9 @@ def _tell(cluster: Cluster, plural: str, thing: Json, status: Json) -> None:
 def scheduler(cluster: Cluster) -> None:
     """Pods that are bound to no node go to the schedulable one with the fewest pods."""
     for pod in _named(cluster, "pods"):
-        if pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
+        spec = pod.get("spec") or {}
+        is_ours = spec.get("schedulerName", DEFAULT_SCHEDULER) == DEFAULT_SCHEDULER
+        if not is_ours or spec.get("nodeName") or pod["metadata"].get("deletionTimestamp"):
             continue
         open_to_all = [node for node in _named(cluster, "nodes") if _takes_pods(node)]
         if open_to_all:

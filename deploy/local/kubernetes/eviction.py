@@ -6,8 +6,6 @@ must not know who wants the pod gone.
 
 from __future__ import annotations
 
-from typing import Any
-
 from deploy.local.kubernetes import controllers, lifecycle, refusals, validation
 from deploy.local.kubernetes.asked import Asked
 from deploy.local.kubernetes.refusals import Refusal
@@ -17,10 +15,11 @@ _UNGUARDED = ("Succeeded", "Failed", "Pending")
 BUSY_SECONDS = 10
 
 
-def evict(cluster: Cluster, asked: Asked, pod: Json, body: Any) -> Json:
+def evict(cluster: Cluster, asked: Asked, pod: Json) -> Json:
     """Raises Refusal where a budget, or a precondition, is against it."""
-    options = (body or {}).get("deleteOptions") or {}
-    _check_version(cluster, body or {})
+    body = asked.body or {}
+    options = body.get("deleteOptions") or {}
+    _check_version(cluster, body)
     namespace = cluster.get("namespaces", asked.namespace) or {}
     if (namespace.get("status") or {}).get("phase") == "Terminating":
         raise refusals.terminating(asked.resource, asked.name, asked.namespace)

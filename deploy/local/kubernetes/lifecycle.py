@@ -28,7 +28,7 @@ def begin(cluster: Cluster, pod: Json) -> None:
         _at(cluster, uid, kubelet, runs, started, created, moment)
 
 
-def _at(  # noqa: PLR0913, PLR0917 - one moment in the life of one pod
+def _at(
     cluster: Cluster, uid: str, kubelet: Kubelet, runs: Runs, started: float, created: float, moment: float
 ) -> None:
     def reach() -> None:

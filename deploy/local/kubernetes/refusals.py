@@ -5,6 +5,7 @@ Each function makes one refusal. It must not know why it is refused.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from deploy.local.kubernetes.resources import Resource
@@ -15,7 +16,7 @@ Json = dict[str, Any]
 class Refusal(Exception):  # noqa: N818 - it is an answer, not an error
     """An answer other than what was asked for."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a Status, by keyword
+    def __init__(
         self,
         code: int,
         reason: str,
@@ -50,16 +51,19 @@ def _about(kind: str, name: str = "", group: str = "") -> Json:
 
 
 def unauthorized() -> Refusal:
+    """A token that nobody has."""
     return Refusal(401, "Unauthorized", "Unauthorized")
 
 
 def forbidden(resource: Resource, name: str, why: str, causes: list[Json] | None = None) -> Refusal:
+    """What may not be done, and why."""
     about = _about(resource.plural, name, resource.group) | ({"causes": causes} if causes else {})
     named = f'{resource.said} "{name}"' if name else resource.said
     return Refusal(403, "Forbidden", f"{named} is forbidden: {why}", details=about)
 
 
 def terminating(resource: Resource, name: str, namespace: str) -> Refusal:
+    """A namespace that is on its way out takes nothing new."""
     cause = {
         "reason": "NamespaceTerminating",
         "message": f"namespace {namespace} is being terminated",
@@ -70,33 +74,40 @@ def terminating(resource: Resource, name: str, namespace: str) -> Refusal:
 
 
 def not_found(resource: Resource, name: str) -> Refusal:
+    """No object of that name."""
     details = _about(resource.plural, name, resource.group)
     return Refusal(404, "NotFound", f'{resource.said} "{name}" not found', details=details)
 
 
 def no_such_path() -> Refusal:
+    """A group that is known, and nothing at that path."""
     return Refusal(404, "NotFound", "the server could not find the requested resource", details={})
 
 
 def no_such_group() -> Refusal:
+    """Nothing there at all: plain text, as the real server says it."""
     return Refusal(404, "", "", text="404 page not found\n")
 
 
 def wrong_method() -> Refusal:
+    """A thing that cannot be asked this way."""
     message = "the server does not allow this method on the requested resource"
     return Refusal(405, "MethodNotAllowed", message, details={})
 
 
 def bad(message: str) -> Refusal:
+    """A request that makes no sense."""
     return Refusal(400, "BadRequest", message)
 
 
 def exists(resource: Resource, name: str) -> Refusal:
+    """The name is taken."""
     details = _about(resource.plural, name, resource.group)
     return Refusal(409, "AlreadyExists", f'{resource.said} "{name}" already exists', details=details)
 
 
 def modified(resource: Resource, name: str) -> Refusal:
+    """The version that was given is no longer the newest."""
     why = "the object has been modified; please apply your changes to the latest version and try again"
     return conflict(resource.said, name, why, _about(resource.plural, name, resource.group))
 
@@ -109,6 +120,7 @@ def precondition(resource: Resource, name: str, field: str, wanted: str, is_now:
 
 
 def conflict(said: str, name: str, why: str, details: Json) -> Refusal:
+    """What is wished does not go together with what is."""
     return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {said} "{name}": {why}', details=details)
 
 
@@ -119,12 +131,17 @@ def invalid(resource: Resource, name: str, field: str, says: str) -> Refusal:
         "Unsupported": "FieldValueNotSupported",
         "Forbidden": "FieldValueForbidden",
     }
-    cause = {"reason": kinds.get(says.split(" ")[0].rstrip(":"), "FieldValueInvalid"), "message": says, "field": field}
+    cause = {
+        "reason": kinds.get(re.split("[ :]", says, maxsplit=1)[0], "FieldValueInvalid"),
+        "message": says,
+        "field": field,
+    }
     about = _about(resource.kind, name, resource.group) | {"causes": [cause]}
     return Refusal(422, "Invalid", f'{resource.kind} "{name}" is invalid: {field}: {says}', details=about)
 
 
 def expired(message: str) -> Refusal:
+    """What was asked about is too long ago."""
     return Refusal(410, "Expired", message)
 
 

@@ -50,7 +50,7 @@ def _expression(one: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         return value in values
     if how == "NotIn":
         return value not in values
-    return (value is not None) == (how == "Exists")
+    return bool((value is not None) == (how == "Exists"))
 
 
 def _label_term(term: str) -> Claim:

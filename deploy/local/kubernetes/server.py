@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from deploy.local.kubernetes import access, answers, discovery, watching
 from deploy.local.kubernetes.asked import Asked, understood
 from deploy.local.kubernetes.faults import Fault, struck
-from deploy.local.kubernetes.refusals import Refusal, bad, status
+from deploy.local.kubernetes.refusals import Refusal, bad
 from deploy.local.kubernetes.resources import Resource
 from deploy.local.kubernetes.state import Cluster, Json, Query
 
@@ -102,28 +102,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answered(self, verb: str, path: str, query: Query, raw: bytes) -> tuple[int, Json | str | None]:
         """The answer as (status, body), serialisable; no body where a watch has told everything itself."""
-        cluster, account = self.server.cluster, access.who(self.server.cluster, self.headers)
-        body = _parsed(raw)
+        cluster, body = self.server.cluster, _parsed(raw)
+        account = access.who(cluster, {key.lower(): value for key, value in self.headers.items()})
         if verb == "POST" and path == REVIEWS:
             with cluster.lock:
                 return 201, access.reviewed(cluster, account, body)
         if verb == "GET" and (told := discovery.told(cluster, path)) is not None:
             return 200, told
-        asked = understood(verb, path, query)
+        asked = understood(verb, path, query, body, (self.headers.get("Content-Type") or "").partition(";")[0])
         with cluster.lock:
             cluster.settle()
             access.check(cluster, account, asked.wish, asked.resource)
             if asked.verb != "watch":
-                code, answer = answers.answer(cluster, asked, body, self._content_type())
+                code, answer = answers.answer(cluster, asked)
                 # Written while the lock is held: the state goes on living.
                 text = answer if isinstance(answer, str) else _text(answer, asked)
                 cluster.settle()
                 return code, text
         self._watch(asked)
         return 200, None
-
-    def _content_type(self) -> str:
-        return (self.headers.get("Content-Type") or "").partition(";")[0]
 
     def _watch(self, asked: Asked) -> None:
         self.send_response(200)
@@ -176,6 +173,3 @@ def _complain(cluster: Cluster, code: int, verb: str, path: str) -> None:
     if code in (405, 501) or (code == 404 and not path.startswith(("/api/v1/", "/apis/"))):
         with cluster.lock:
             cluster.not_modelled.append(f"{verb} {path}")
-
-
-__all__ = ["serving", "status"]

@@ -70,7 +70,11 @@ def complete(cluster: Cluster, resource: Resource, thing: Json) -> None:
     if resource.plural == "pods":
         spec = thing["spec"]
         thing["status"] = {"phase": "Pending", "qosClass": "Burstable"}
-        defaults = {"restartPolicy": "Always", "serviceAccountName": "default", "schedulerName": "default-scheduler"}
+        defaults: Json = {
+            "restartPolicy": "Always",
+            "serviceAccountName": "default",
+            "schedulerName": "default-scheduler",
+        }
         defaults |= {"terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst"}
         thing["spec"] = defaults | spec
         for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
