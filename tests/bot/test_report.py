@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.report import Report, looked, report, so_far, to_json, who
+from bot.report import Report, is_worse, looked, picture, report, so_far, to_json, who
 from diagnostics.model import (
+    Ages,
     Attempt,
     Diagnosis,
     Known,
@@ -247,3 +248,86 @@ def test_numbers_that_json_lacks_become_null() -> None:
     assert document["rates"]["seconds"] is None
     assert document["rates"]["growth_per_second"] is None
     json.dumps(document, allow_nan=False)
+
+
+# ---- what got worse -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "is_news"),
+    [
+        pytest.param("exhausted", "evicting", True, id="it drops now"),
+        pytest.param("exhausted", "healthy", True, id="it was well"),
+        pytest.param("exhausted", "exhausted", False, id="as bad as before"),
+        pytest.param("filling", "exhausted", False, id="better"),
+        pytest.param("exhausted", "", False, id="the first answer has its own card"),
+        pytest.param("inconclusive", "filling", False, id="not knowing is no worse news"),
+    ],
+)
+def test_worse_is_news_and_nothing_else(now: str, before: str, is_news: bool) -> None:
+    assert is_worse(now, before) is is_news
+
+
+# ---- the picture ----------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_shows_who_holds_the_table_and_the_rest_as_one() -> None:
+    few = replace(SICK, suspects=(suspect(0.9), rest(0.06), *(suspect(0.0004, label=f"p{n}") for n in range(100))))
+    drawn = picture(few)
+    assert drawn is not None
+    assert (drawn.node, drawn.entries, drawn.limit) == ("node-8", 8_000, 8_000)
+    assert [label for label, _ in drawn.holders] == [
+        "shop/checkout-7fff96c597-tsfl7 (Deployment checkout)",
+        "node node-8",
+        "100 others",
+    ]
+    assert sum(share for _, share in drawn.holders) == pytest.approx(1.0)
+
+
+def test_without_suspects_there_is_nothing_to_draw() -> None:
+    assert picture(replace(SICK, suspects=())) is None
+
+
+def test_what_was_closed_lately_is_called_closed_and_runs_up_to_now() -> None:
+    """The histogram has 730 closed in each of the last ten seconds, the newest first."""
+    drawn = picture(SICK)
+    assert drawn is not None
+    assert drawn.what == "connections closed"
+    assert drawn.step_seconds == 1.0
+    assert len(drawn.opened) == 120
+    assert drawn.opened[-10:] == (730.0,) * 10
+    assert set(drawn.opened[:-10]) == {0.0}
+    assert drawn.whose == "shop/checkout-7fff96c597-tsfl7 (Deployment checkout)"
+
+
+def test_a_sample_is_scaled_to_the_whole_table() -> None:
+    held = source({"TIME_WAIT": 2_000}, ages={"TIME_WAIT": Ages(120, 10.0, (1_000, 1_000, *(0,) * 10))})
+    sampled = table({"TIME_WAIT": 2_000}, whole=False)
+    evidence = seen(EXHAUSTED, table=sampled, attribution=attribution(suspect(1.0, source=held)))
+    drawn = picture(judge(evidence, WAY))
+    assert drawn is not None
+    assert drawn.opened[-2:] == (400.0, 400.0)
+
+
+@pytest.mark.parametrize(
+    "ages",
+    [
+        pytest.param({}, id="no ages"),
+        pytest.param({"ESTABLISHED": Ages(432_000, 18_000.0, (8_000,) * 24)}, id="ages in hours"),
+        pytest.param({"TIME_WAIT": Ages(120, 10.0, (1,) * 12)}, id="hardly any of what is held"),
+        pytest.param({"TIME_WAIT": Ages(120, 0.0, (8_000,) * 12)}, id="buckets of no time"),
+    ],
+)
+def test_where_the_ages_do_not_tell_no_past_is_drawn(ages: dict[str, Ages]) -> None:
+    held = source({"ESTABLISHED": 8_000}, ages=ages)
+    evidence = seen(EXHAUSTED, table=table({"ESTABLISHED": 8_000}), attribution=attribution(suspect(1.0, source=held)))
+    drawn = picture(judge(evidence, WAY))
+    assert drawn is not None
+    assert drawn.opened == ()
+
+
+@pytest.mark.parametrize("share", [float("nan"), -1.0, 7.0], ids=str)
+def test_absurd_shares_can_be_drawn(share: float) -> None:
+    drawn = picture(replace(SICK, suspects=(suspect(0.5), replace(suspect(0.5), share=share))))
+    assert drawn is not None
+    assert all(0 <= part <= 1 for _, part in drawn.holders)
