@@ -70,15 +70,18 @@ class Controls(Injections):
         if channel is None:
             raise CannotError(f"There is no channel {said['channel']}.")
         reader = workspace.person(said["user"]) if said.get("user") else None
-        seen = [
-            one for one in workspace.messages.get(channel.id, {}).values() if one.reader in ("", reader and reader.id)
-        ]
-        roots = [self._shape(one) for one in seen if not one.is_reply or one.subtype == "thread_broadcast"]
-        for root in roots:
-            is_broadcast = root.get("subtype") == "thread_broadcast"
-            root["replies"] = [] if is_broadcast else [
-                self._shape(one) for one in seen if one.is_reply and one.thread_ts == root["ts"]
-            ]  # fmt: skip
+        readers = ("", reader.id) if reader else ("",)
+        roots: list[Json] = []
+        threads: dict[str, list[Json]] = {}
+        for one in workspace.messages.get(channel.id, {}).values():
+            if one.reader not in readers:
+                continue
+            shape = self._shape(one)
+            if one.is_reply:
+                threads.setdefault(one.thread_ts, []).append(shape)
+            if not one.is_reply or one.subtype == "thread_broadcast":
+                roots.append(shape)
+        roots = [one | {"replies": threads.get(one["ts"], [])} for one in roots]
         return {"channel": shapes.channel(workspace, channel), "messages": roots}
 
     def _shape(self, one: Message) -> Json:
@@ -182,12 +185,18 @@ def _is_open_to(reader: Person, channel: Channel) -> bool:
 
 def _route(control: Control) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        said: Any = dict(request.query) if request.method == "GET" else await request.json()
         try:
+            said: Any = dict(request.query) if request.method == "GET" else json.loads(await request.text() or "{}")
             return web.json_response({"ok": True, **await control(said)})
         except CannotError as error:
-            return web.json_response({"ok": False, "error": str(error)}, status=400)
+            return _refused(str(error))
         except KeyError as error:
-            return web.json_response({"ok": False, "error": f"{error} is missing."}, status=400)
+            return _refused(f"{error} is missing.")
+        except (TypeError, ValueError) as error:
+            return _refused(f"This is not the JSON that the control takes: {error}")
 
     return answer
+
+
+def _refused(why: str) -> web.Response:
+    return web.json_response({"ok": False, "error": why}, status=400)

@@ -14,7 +14,7 @@ from typing import Any
 
 from deploy.local.slack.state import Json
 
-ENTRIES_AT_MOST = 20_000  # arbitrary: hours of a busy demo
+ENTRIES_AT_MOST = 10_000  # arbitrary: hours of a busy demo
 
 
 class Journal:

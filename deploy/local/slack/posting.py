@@ -51,8 +51,7 @@ def edited(service: Service, message: Message, was: Json) -> None:
 def removed(service: Service, message: Message) -> None:
     """It is gone."""
     was = shapes.message(service.workspace, message)
-    del service.workspace.messages[message.channel][message.ts]
-    service.workspace.tell_of(message)
+    service.workspace.remove(message)
     _changed(service, message, {"subtype": "message_deleted", "deleted_ts": message.ts, "previous_message": was})
 
 

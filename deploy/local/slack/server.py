@@ -7,6 +7,8 @@ import importlib
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from yarl import URL
 
 from deploy.local.slack import control
 from deploy.local.slack.answers import Answers
@@ -15,12 +17,23 @@ from deploy.local.slack.control import Controls
 from deploy.local.slack.service import Service
 from deploy.local.slack.web_api import WebApi
 
+OWN_HOSTS = ("127.0.0.1", "localhost", "::1")
 BODY_AT_MOST = 100 * 1024 * 1024  # an upload
+
+
+@web.middleware
+async def _from_here(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No page of another site may press buttons here: a browser says where a request comes from, and for which host."""
+    origin = request.headers.get("Origin", "")
+    host = URL.build(scheme="http", authority=request.headers.get("Host", "localhost")).host
+    if host not in OWN_HOSTS or (origin and URL(origin).host not in OWN_HOSTS):
+        return web.Response(status=403, text=f"Only {', '.join(OWN_HOSTS)} may ask here.")
+    return await handler(request)
 
 
 def application(service: Service) -> web.Application:
     """Everything under one port."""
-    app = web.Application(client_max_size=BODY_AT_MOST)
+    app = web.Application(client_max_size=BODY_AT_MOST, middlewares=[_from_here])
     api = WebApi(service)
     app.add_routes(
         [

@@ -154,6 +154,7 @@ class Workspace:
         self.groups: dict[str, Group] = {}
         self.channels: dict[str, Channel] = {}
         self.messages: dict[str, dict[str, Message]] = {}
+        self.threads: dict[tuple[str, str], list[str]] = {}
         self.files: dict[str, File] = {}
         self.views: dict[str, View] = {}
         self.modals: dict[str, list[str]] = {}
@@ -216,7 +217,9 @@ class Workspace:
 
     def replies(self, channel: str, ts: str) -> list[Message]:
         """Those under a message, oldest first."""
-        return [one for one in self.talk(channel) if one.is_reply and one.thread_ts == ts]
+        there = self.messages.get(channel, {})
+        thread = (there.get(name) for name in self.threads.get((channel, ts), ()))
+        return [one for one in thread if one is not None and not one.reader]
 
     def modal(self, user: str) -> View | None:
         """The topmost modal the person has before their eyes."""
@@ -241,10 +244,24 @@ class Workspace:
         """Put a message where it belongs, and say so."""
         there = self.messages.setdefault(message.channel, {})
         there[message.ts] = message
+        if message.is_reply:
+            self.threads.setdefault((message.channel, message.thread_ts), []).append(message.ts)
         while len(there) > HISTORY_AT_MOST:
-            del there[next(iter(there))]
+            self._forget(next(iter(there.values())))
         self.tell_of(message)
         return message
+
+    def remove(self, message: Message) -> None:
+        """Take a message away, and say so."""
+        self._forget(message)
+        self.tell_of(message)
+
+    def _forget(self, message: Message) -> None:
+        del self.messages[message.channel][message.ts]
+        self.threads.pop((message.channel, message.ts), None)
+        thread = self.threads.get((message.channel, message.thread_ts), [])
+        if message.ts in thread:
+            thread.remove(message.ts)
 
     def tell_of(self, message: Message) -> None:
         """Say that a message is new, or changed, or gone."""

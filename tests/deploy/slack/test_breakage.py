@@ -22,7 +22,11 @@ Json = dict[str, Any]
 def heard(slack: LocalSlack, app: App) -> list[Json]:
     """The bodies of the mentions that the app took."""
     seen: list[Json] = []
-    app.event("app_mention")(lambda body: seen.append(body))
+
+    @app.event("app_mention")
+    def on_mention(body: Json) -> None:
+        seen.append(body)
+
     app.event("message")(lambda: None)
     return seen
 
@@ -74,14 +78,15 @@ def test_a_half_open_socket_swallows_what_it_is_sent_until_the_client_notices(
 
 def test_the_eleventh_socket_is_told_that_there_are_too_many(slack: LocalSlack) -> None:
     async def last_words() -> Json:
-        sockets = []
+        sockets: list[aiohttp.ClientWebSocketResponse] = []
+        said: Json = {}
         async with aiohttp.ClientSession() as session:
             headers = {"Authorization": f"Bearer {slack.app_token}"}
             for number in range(11):
                 async with session.post(f"{slack.api_url}apps.connections.open", headers=headers) as response:
                     address = (await response.json())["url"]
                 sockets.append(await session.ws_connect(address))
-                said: Json = await sockets[-1].receive_json()
+                said = await sockets[-1].receive_json()
                 assert said.get("num_connections") == (number + 1 if number < 10 else None)
         return said
 

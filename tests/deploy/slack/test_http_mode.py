@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -24,14 +24,14 @@ class Web:
     """A web server in front of a Bolt app. ``statuses`` answers the next requests without asking the app."""
 
     def __init__(self, app: App) -> None:
-        self.requests: list[tuple[dict[str, str], str, int]] = []
+        self.requests: list[tuple[dict[str, str | Sequence[str]], str, int]] = []
         self.statuses: list[int] = []
         outer = self
 
         class Door(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                headers = {name.lower(): value for name, value in self.headers.items()}
+                headers: dict[str, str | Sequence[str]] = {name.lower(): value for name, value in self.headers.items()}
                 if outer.statuses:
                     status, text = outer.statuses.pop(0), ""
                 elif "url_verification" in body:
@@ -91,7 +91,10 @@ def test_commands_clicks_and_events_arrive_signed(slack: LocalSlack, app: App, w
         ack()
         seen.append(action["value"])
 
-    app.event("app_mention")(lambda event: seen.append(event["text"]))
+    @app.event("app_mention")
+    def on_mention(event: Json) -> None:
+        seen.append(event["text"])
+
     assert slack.as_("alice").command("/conntrack node-7 & more")["outcome"] == "acked"
     assert slack.whispers("alice")[0]["text"] == "looking"
     button = {"type": "button", "action_id": "again", "value": "id", "text": {"type": "plain_text", "text": "x"}}
@@ -114,7 +117,11 @@ def test_a_wrong_secret_is_noticed_by_the_app_and_the_person_is_told(slack: Loca
 def test_an_event_answered_with_an_error_comes_again_with_retry_headers(slack: LocalSlack, app: App, web: Web) -> None:
     slack.service.delivery.pauses_seconds = (0.01,)
     seen: list[Json] = []
-    app.event("app_mention")(lambda body: seen.append(body))
+
+    @app.event("app_mention")
+    def on_mention(body: Json) -> None:
+        seen.append(body)
+
     app.event("message")(lambda: None)
     web.statuses.extend([500, 500])
     slack.as_("alice").mention("node-7")

@@ -103,7 +103,11 @@ def test_a_command_that_nobody_acknowledges_fails_for_the_person(slack: LocalSla
 
 def test_a_mention_in_a_thread_arrives_with_the_thread(slack: LocalSlack, app: App) -> None:
     seen: list[Json] = []
-    app.event("app_mention")(lambda event: seen.append(event))
+
+    @app.event("app_mention")
+    def on_mention(event: Json) -> None:
+        seen.append(event)
+
     root = slack.as_("alice").say("everything times out")
     slack.as_("dan").mention("node-7", thread=root)
     event = slack.wait_for(lambda: seen)[0]
