@@ -29,12 +29,11 @@ CARD_SECONDS = 15.0
 Json = dict[str, Any]
 
 
-@dataclass
-class Scene:
-    """One of each, and the bot's process."""
+@dataclass(kw_only=True)
+class Chat:
+    """A local Slack, and the bot's process: with whatever cluster its settings name."""
 
     slack: LocalSlack
-    kubernetes: LocalKubernetes
     folder: Path
     settings: Json
     bots: list[Bot] = field(default_factory=list)
@@ -68,6 +67,13 @@ class Scene:
             lambda: next((one for one in self.slack.messages(channel) if says in read(one)), None), seconds
         )
         return found
+
+
+@dataclass(kw_only=True)
+class Scene(Chat):
+    """All of it, with recorded nodes."""
+
+    kubernetes: LocalKubernetes
 
 
 class Bot:
@@ -115,13 +121,21 @@ class Bot:
 def scene(folder: Path, nodes: Mapping[str, str | None] = NODES, **serve: Any) -> Iterator[Scene]:
     """Slack and the cluster; the bot is started by the test, and ended here."""
     with local_slack() as slack, local_kubernetes(nodes) as cluster:
-        made = Scene(slack, cluster, folder, _settings(folder, slack, str(cluster.kubeconfig(folder)), serve))
-        try:
+        settings = _settings(folder, slack, str(cluster.kubeconfig(folder)), serve)
+        made = Scene(slack=slack, kubernetes=cluster, folder=folder, settings=settings)
+        with closing_bots(made):
             yield made
-        finally:
-            for bot in made.bots:
-                if bot.process.poll() is None:
-                    bot.kill()
+
+
+@contextlib.contextmanager
+def closing_bots(made: Chat) -> Iterator[None]:
+    """No bot outlives its test."""
+    try:
+        yield
+    finally:
+        for bot in made.bots:
+            if bot.process.poll() is None:
+                bot.kill()
 
 
 def read(message: Json) -> str:
