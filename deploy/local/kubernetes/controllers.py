@@ -180,7 +180,7 @@ def _load(cluster: Cluster, node: str) -> int:
 def nodes(cluster: Cluster) -> None:
     """A cordoned node has its taint; the leases of kubelets that reach the server are fresh."""
     for node in _named(cluster, "nodes"):
-        spec = node["spec"]
+        spec = node.setdefault("spec", {})
         taints = [one for one in spec.get("taints") or [] if one.get("key") != _UNSCHEDULABLE["key"]]
         taints += [dict(_UNSCHEDULABLE)] if spec.get("unschedulable") else []
         if taints != (spec.get("taints") or []):

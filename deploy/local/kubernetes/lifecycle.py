@@ -14,6 +14,7 @@ from deploy.local.kubernetes.kubelet import Kubelet, Runs
 from deploy.local.kubernetes.state import Cluster, Json, key_of, now, uid_of, written
 
 DEFAULT_GRACE_SECONDS = 30
+ROUNDING_SECONDS = 1e-6  # an age counts as reached at its own moment, whatever floating point says
 
 
 def begin(cluster: Cluster, pod: Json) -> None:
@@ -24,7 +25,6 @@ def begin(cluster: Cluster, pod: Json) -> None:
     started, created = time.monotonic(), time.time()
     uid, runs = uid_of(pod), kubelet.runs_of(pod)
     for moment in kubelet.moments(pod, runs):
-        # An age counts as reached at its own moment, whatever rounding says.
         _at(cluster, uid, kubelet, runs, started, created, moment)
 
 
@@ -34,7 +34,7 @@ def _at(
     def reach() -> None:
         pod = cluster.by_uid("pods", uid)
         if pod is not None:
-            status = kubelet.status(pod, runs, moment, created)
+            status = kubelet.status(pod, runs, moment + ROUNDING_SECONDS, created)
             pod["status"] = status | _addresses(cluster, pod)
             cluster.put("pods", pod)
 

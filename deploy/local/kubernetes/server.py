@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from deploy.local.kubernetes import access, answers, discovery, watching
 from deploy.local.kubernetes.asked import Asked, understood
 from deploy.local.kubernetes.faults import Fault, struck
-from deploy.local.kubernetes.refusals import Refusal, bad
+from deploy.local.kubernetes.refusals import Refusal, bad, status
 from deploy.local.kubernetes.resources import Resource
 from deploy.local.kubernetes.state import Cluster, Json, Query
 
@@ -85,6 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
             code, body, headers = *self._answered(verb, parts.path, query, raw), {}
         except Refusal as refusal:
             code, body, headers = refusal.code, refusal.body, refusal.headers
+        except Exception as error:  # noqa: BLE001 - the outermost edge: a bug here must not look like a lost connection
+            traceback.print_exc()
+            code, body, headers = 501, status(501, "NotImplemented", f"a bug of this local Kubernetes: {error!r}"), {}
         _complain(cluster, code, verb, self.path)
         if fault is not None and fault.drop_after:
             self.close_connection = True

@@ -83,6 +83,9 @@ def complete(cluster: Cluster, resource: Resource, thing: Json) -> None:
             container.setdefault("terminationMessagePolicy", "File")
             if cluster.forces_pulls:
                 container["imagePullPolicy"] = "Always"
+    elif resource.plural == "nodes":
+        thing.setdefault("spec", {})
+        thing.setdefault("status", {})
     elif resource.plural == "namespaces":
         thing |= {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
     elif resource.plural in ("poddisruptionbudgets", "deployments", "replicasets", "statefulsets", "daemonsets"):
