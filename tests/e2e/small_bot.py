@@ -131,9 +131,9 @@ def small_bot(slack: LocalSlack) -> Iterator[None]:
     app.event("app_mention")(_mentioned)
     app.event("message")(lambda: None)
     handler = SocketModeHandler(app, slack.app_token, ping_interval=2)
-    handler.connect()
+    handler.connect()  # type: ignore[no-untyped-call]  # bolt leaves it unannotated
     try:
         yield
     finally:
-        handler.close()
+        handler.close()  # type: ignore[no-untyped-call]  # the same
         app.listener_runner.listener_executor.shutdown(wait=True)

@@ -223,6 +223,26 @@ def test_a_reader_who_opened_a_file_keeps_it_open_when_the_message_changes(page:
     expect(page.locator("#thread pre", has_text="8000")).to_be_visible()
 
 
+def test_what_is_new_is_read_from_its_beginning(page: Page, slack: LocalSlack) -> None:
+    for number in range(30):
+        slack.as_("dan").say(f"line {number}")
+    expect(page.locator("#log").get_by_text("line 29")).to_be_in_viewport()
+    slack.as_("dan").say("begins here\n" + "and goes on\n" * 80 + "ends here")
+    expect(page.locator("#log").get_by_text("begins here")).to_be_in_viewport()
+    expect(page.locator("#log").get_by_text("ends here")).not_to_be_in_viewport()
+
+
+def test_the_end_stays_in_sight_when_a_thread_opens_beside_it(page: Page, slack: LocalSlack) -> None:
+    for number in range(30):
+        slack.as_("dan").say(f"line {number}: " + "a sentence that is long enough for a second line " * 3)
+    last = page.locator("#log .message", has_text="line 29")
+    expect(last).to_be_in_viewport()
+    last.hover()
+    last.get_by_role("button", name="Reply in thread").click()
+    expect(page.locator("#thread").get_by_text("line 29")).to_be_visible()
+    expect(last).to_be_in_viewport(ratio=0.9)
+
+
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
 def test_on_a_phone_nothing_is_wider_than_the_screen(slack: LocalSlack, browser: Browser, *, is_dark: bool) -> None:
     with tab(browser, slack.url, size=PHONE, is_dark=is_dark) as watched:

@@ -46,7 +46,7 @@ def row(workspace: Workspace, message: Message, known: Names, replies: Sequence[
             tag("div", "Only visible to you", class_="whispered") if message.reader else None,
             tag("div", "Also sent to the channel", class_="also") if message.subtype == "thread_broadcast" else None,
             _head(message, author),
-            tag("div", message_body(message.text, message.blocks, known), class_="body"),
+            _body(message, known),
             join([_attachment(one, known) for one in message.attachments]),
             join([_file(workspace.files[one]) for one in message.files if one in workspace.files]),
             _reactions(message, known),
@@ -65,6 +65,12 @@ def avatar(name: str, *, is_app: bool = False) -> Html:
     hue = sum(place * ord(letter) for place, letter in enumerate(name, 1)) % 8
     letters = "◎" if is_app and name.startswith("conntrack") else name[:1].upper()
     return tag("span", letters, class_=f"avatar hue-{hue}" + (" app" if is_app else ""), aria_hidden="true")
+
+
+def _body(message: Message, known: Names) -> Html | None:
+    if not message.text.strip() and not message.blocks:
+        return None
+    return tag("div", message_body(message.text, message.blocks, known), class_="body")
 
 
 def _is_app(message: Message, author: Person | None) -> bool:

@@ -39,7 +39,7 @@ _STYLED = re.compile(
 def mrkdwn(source: str, names: Names) -> Html:
     """Text as Slack shows it; `source` is as it was posted, with `&lt;` for a bracket that is only text."""
     parts: list[Html] = []
-    for number, piece in enumerate(_FENCE.split(source)):
+    for number, piece in enumerate(_FENCE.split(source.strip("\n"))):
         if number % 2:
             parts.append(tag("pre", _tokens(piece.strip("\n"), names, _plain)))
         else:

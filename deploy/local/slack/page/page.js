@@ -2,7 +2,7 @@
 
 import { composer } from "./composer.js";
 import { modals, presses } from "./press.js";
-import { element, follow, localTimes, make } from "./rows.js";
+import { element, follow, keepPlace, localTimes, make } from "./rows.js";
 import { look } from "./xray.js";
 
 const at = (id) => document.getElementById(id);
@@ -253,4 +253,5 @@ function listen() {
   };
 }
 
+keepPlace(at("log"));
 go();

@@ -67,6 +67,13 @@ export function follow(box, rows, dress) {
   }
 }
 
+// A box that becomes narrower, as when a thread opens beside it, still shows its end to whoever was there.
+export function keepPlace(box) {
+  let isAtEnd = true;
+  box.addEventListener("scroll", () => { isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60; });
+  new ResizeObserver(() => { if (isAtEnd && box.lastElementChild) showFrom(box, box.lastElementChild); }).observe(box);
+}
+
 // Follow what is new, but never past its beginning: a long card is read from its top.
 function showFrom(box, row) {
   box.scrollTop = Math.min(box.scrollHeight, row.offsetTop - box.offsetTop - 8);
