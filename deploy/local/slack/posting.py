@@ -70,7 +70,10 @@ def _tell_app(service: Service, message: Message, shape: Json) -> None:
     if workspace.bot_user not in channel.members:
         return
     author = workspace.people.get(message.user)
-    event: Json = {**shape, "team": author.team if author else workspace.team}
+    team = author.team if author else workspace.team
+    event: Json = {**shape, "team": team}
+    if channel.is_ext_shared:
+        event |= {"user_team": team, "source_team": team}
     event.setdefault("client_msg_id", secrets.token_hex(16))
     if f"<@{workspace.bot_user}>" in message.text and message.user != workspace.bot_user:
         mention: Json = {**event, "type": "app_mention", "channel": channel.id, "event_ts": message.ts}

@@ -196,5 +196,5 @@ async def serve(service: Service, port: int, host: str = "127.0.0.1") -> web.App
     site = web.TCPSite(runner, host, port)
     await site.start()
     address = runner.addresses[0]
-    service.url = f"http://{address[0]}:{address[1]}"
+    service.url = service.workspace.url = f"http://{address[0]}:{address[1]}"
     return runner

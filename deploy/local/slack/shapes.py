@@ -74,11 +74,12 @@ def channel_type(one: Channel) -> str:
 
 def file(workspace: Workspace, one: File) -> Json:
     """An upload. Before it is shared, neither its type nor its places are known."""
+    address = f"{workspace.url}/files/{one.id}/{one.name}"
     shape: Json = {
         "id": one.id, "created": int(workspace.now()), "timestamp": int(workspace.now()), "name": one.name,
         "title": one.title, "mimetype": "", "filetype": "", "user": one.user, "size": one.size, "mode": "hosted",
         "is_external": False, "is_public": False, "shares": {}, "channels": [], "groups": [], "ims": [],
-        "url_private": f"/files/{one.id}/{one.name}", "permalink": f"/files/{one.id}/{one.name}",
+        "url_private": address, "permalink": address,
     }  # fmt: skip
     if not one.is_shared:
         return shape

@@ -144,6 +144,7 @@ class Workspace:
     """One team and all in it. ``tell`` reaches whoever listens: the page, and tests that wait."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.team = "T0LOCAL"
         self.team_name = "Local"
         self.team_domain = "local"

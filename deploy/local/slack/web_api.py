@@ -7,7 +7,7 @@ import time
 
 from aiohttp import web
 
-from deploy.local.slack.api import chat, conversations, files, marks, people, session, views
+from deploy.local.slack.api import chat, conversations, files, marks, people, session, streams, views
 from deploy.local.slack.api.chat import RateLimitedError
 from deploy.local.slack.api.method import Method
 from deploy.local.slack.faults import Fault
@@ -18,6 +18,7 @@ from deploy.local.slack.wire import Arguments, SlackError, arguments, token_of
 METHODS: dict[str, Method] = {
     **session.METHODS,
     **chat.METHODS,
+    **streams.METHODS,
     **conversations.METHODS,
     **people.METHODS,
     **files.METHODS,
@@ -63,6 +64,7 @@ class WebApi:
             request.transport.abort()
         if status >= 500:
             return web.Response(status=status, text="upstream connect error")
+        headers |= {"X-OAuth-Scopes": ",".join(sorted(self._service.workspace.scopes()))}
         return web.json_response(body, status=status or 500, headers=headers)
 
     async def _result(self, name: str, args: Arguments, token: str, fault: Fault | None) -> Json:

@@ -210,3 +210,30 @@ def test_whoever_is_not_in_a_channel_cannot_act_there(slack: LocalSlack) -> None
         with pytest.raises(CannotError, match="eve is not in #incidents"):
             act("/conntrack node-7", "incidents")
     assert slack.as_("eve").say("hello", "partners")
+
+
+def test_a_stream_grows_and_ends_after_five_minutes(slack: LocalSlack, client: WebClient) -> None:
+    root = slack.as_("alice").say("root")
+    started = client.chat_startStream(
+        channel=HERE, thread_ts=root, markdown_text="one", recipient_user_id="U0ALICE", recipient_team_id="T0LOCAL"
+    )
+    ts = str(started["ts"])
+    client.chat_appendStream(channel=HERE, ts=ts, markdown_text=", two")
+    assert slack.messages("incidents")[0]["replies"][0]["text"] == "one, two"
+    slack.pass_time(301)
+    again = refusal(client, "chat.appendStream", channel=HERE, ts=ts, markdown_text="three")
+    assert again == "message_not_in_streaming_state"
+    client.chat_update(channel=HERE, ts=ts, text="all")
+
+
+def test_an_invitation_makes_the_app_a_member_and_tells_it(slack: LocalSlack, client: WebClient) -> None:
+    assert slack.as_("alice").command("/invite @conntrack", "general")["outcome"] == "acked"
+    client.chat_postMessage(channel="C0GENERAL", text="hello")
+    events = slack.wait_for(lambda: [one["payload"]["event"] for one in slack.deliveries()])
+    assert ("member_joined_channel", "U0CONNTRACK") in [(one["type"], one.get("user")) for one in events]
+
+
+def test_the_app_can_write_to_a_person(slack: LocalSlack, client: WebClient) -> None:
+    channel = client.chat_postMessage(channel="U0ALICE", text="psst")["channel"]
+    assert channel == client.conversations_open(users="U0ALICE")["channel"]["id"]
+    assert [one["text"] for one in slack.messages(channel)] == ["psst"]

@@ -222,3 +222,15 @@ def test_a_shortcut_brings_the_message_it_was_used_on(slack: LocalSlack, app: Ap
     assert slack.as_("alice").shortcut("diagnose_message", ts)["outcome"] == "acked"
     assert seen[0]["message"]["attachments"][0]["fields"][0]["value"] == "node-7"
     assert seen[0]["message_ts"] == ts
+
+
+def test_a_person_of_another_organisation_is_seen_as_one(slack: LocalSlack, app: App) -> None:
+    seen: list[Json] = []
+
+    @app.event("app_mention")
+    def on_mention(body: Json) -> None:
+        seen.append(body)
+
+    slack.as_("eve").mention("node-7", channel="partners")
+    body = slack.wait_for(lambda: seen)[0]
+    assert (body["event"]["user_team"], body["is_ext_shared_channel"]) == ("T0OTHER", True)

@@ -22,7 +22,7 @@ class RateLimitedError(SlackError):
 def _post(service: Service, args: Arguments) -> Json:
     channel = channel_joined(service, args.text("channel"))
     said = content(service, args)
-    thread_ts = _thread(service, channel, args)
+    thread_ts = thread_root(service, channel, args)
     wait_seconds = service.rates.post(channel.id)
     if wait_seconds:
         raise RateLimitedError(wait_seconds)
@@ -35,7 +35,7 @@ def _post(service: Service, args: Arguments) -> Json:
     return {"channel": channel.id, "ts": message.ts, "message": shapes.message(service.workspace, message)}
 
 
-def _thread(service: Service, channel: Channel, args: Arguments) -> str:
+def thread_root(service: Service, channel: Channel, args: Arguments) -> str:
     """The root of the thread to post in. Slack loses replies to replies; here they are refused."""
     ts = args.text("thread_ts")
     if not ts:
@@ -89,7 +89,7 @@ def _post_ephemeral(service: Service, args: Arguments) -> Json:
     said = content(service, args)
     message = posting.by_app(
         service, channel, said.text, blocks=said.blocks or [], attachments=said.attachments or [], flags=said.flags,
-        thread_ts=_thread(service, channel, args), reader=args.text("user"),
+        thread_ts=thread_root(service, channel, args), reader=args.text("user"),
     )  # fmt: skip
     posting.publish(service, message)
     return {"message_ts": message.ts}
