@@ -12,6 +12,7 @@ from bot.slack.limits import ELSEWHERE, RICH_TEXT, Block
 from diagnostics.model import Status, VerdictKind
 from diagnostics.runbook.words import counted
 
+NOT_SEEN = "⚪\ufe0f"  # With the selector for an emoji: some fonts have a small letter for it
 VERDICTS = {
     VerdictKind.EXHAUSTED: "🔴",
     VerdictKind.EVICTING: "🟠",
@@ -19,9 +20,8 @@ VERDICTS = {
     VerdictKind.RECOVERED: "✅",
     VerdictKind.HEALTHY: "🟢",
     VerdictKind.LOOKALIKE: "🔵",
-    VerdictKind.INCONCLUSIVE: "⚪",
+    VerdictKind.INCONCLUSIVE: NOT_SEEN,
 }
-NOT_SEEN = "⚪"
 LOOKING = "🔎"
 # Told apart by their shapes, for those who do not see the colours.
 MARKS = {
@@ -31,7 +31,8 @@ MARKS = {
     Status.UNKNOWN: "❔",
     Status.SKIPPED: "➖",  # noqa: RUF001 - a sign, and not a minus
 }
-PENDING = "◌"
+PENDING, DONE = "◌", "✓"
+UNDO = "to take it away again"  # How the runbook marks a command that is not for now.
 ALL_COMMANDS = RICH_TEXT // 2  # Of one remedy.
 
 
@@ -83,13 +84,18 @@ def _preformatted(text: str) -> Block:
 
 
 def commands(typed: Sequence[str]) -> Block:
-    """Commands to copy, each on a line of its own, and each whole: half a command may do something else."""
+    """Commands to copy, each on a line of its own, and each whole: half a command may do something else.
+
+    One that is for later becomes a comment, so that the others can be copied together.
+    """
     lines, room = [], ALL_COMMANDS
     for command in typed:
-        room -= len(literal(command))
+        now, _, note = command.rpartition("#")
+        shown = f"# {UNDO}: {now.rstrip()}" if note.strip() == UNDO else command
+        room -= len(literal(shown))
         if room < 0:
             break
-        lines.append(command)
+        lines.append(shown)
     more = len(typed) - len(lines)
     lines += [f"# … {counted(more, 'more command', 'more commands')}: {ELSEWHERE}"] if more else []
     return _preformatted("\n".join(lines))

@@ -54,8 +54,12 @@ def _steps(found: Report | None) -> str:
     """Every step with its mark. One that could not be seen may yet be: the look goes on."""
     if found is None:
         return SEPARATOR.join(f"{bricks.PENDING} {step.title}" for step in RUNBOOK)
-    marks = {**bricks.MARKS, Status.UNKNOWN: bricks.PENDING}
-    return clipped(SEPARATOR.join(f"{marks[step.status]} {line(step.title)}" for step in found.steps), SHORT)
+    return clipped(SEPARATOR.join(f"{_tick(step.status)} {line(step.title)}" for step in found.steps), SHORT)
+
+
+def _tick(status: Status) -> str:
+    """Trouble stands out; whether the rest is good or worth a warning is for the end."""
+    return {Status.UNKNOWN: bricks.PENDING, Status.BAD: bricks.MARKS[Status.BAD]}.get(status, bricks.DONE)
 
 
 # ---- at its end -----------------------------------------------------------------------------------------------------

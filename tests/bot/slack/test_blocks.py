@@ -128,7 +128,7 @@ def test_what_was_not_seen_is_said_on_the_card() -> None:
 
 def test_a_node_that_could_not_be_looked_at_is_never_well() -> None:
     said = read(blocks.card(INCIDENT, BLIND))
-    assert said.startswith("⚪ node-8: I could not look, so I do not know")
+    assert said.startswith("⚪\ufe0f node-8: I could not look, so I do not know")
     assert "*Debug pod:* no kubelet.\n*SSH:* silent for 9 s" in said
     assert "*Do first:* Treat the table as full until you know better." in said
     assert "sysctl net.netfilter.nf_conntrack_count" in said
@@ -137,7 +137,7 @@ def test_a_node_that_could_not_be_looked_at_is_never_well() -> None:
 
 def test_an_interrupted_look_says_that_it_was() -> None:
     said = read(blocks.card(INCIDENT, replace(BLIND, state=State.INTERRUPTED, why="The bot was stopped.")))
-    assert said.startswith("⚪ node-8: the look was interrupted, so I do not know\nThe bot was stopped.\n")
+    assert said.startswith("⚪\ufe0f node-8: the look was interrupted, so I do not know\nThe bot was stopped.\n")
     assert "Press *Look again*" in said
 
 
@@ -197,6 +197,13 @@ def test_what_helps_can_be_copied() -> None:
     ]
     assert "sysctl -w net.netfilter.nf_conntrack_max=16000" in copied
     assert "kubectl --namespace shop delete pod checkout-7fff96c597-tsfl7" in copied
+
+
+def test_what_is_typed_to_undo_it_is_not_copied_with_it() -> None:
+    """Whoever copies the whole of it at three in the morning must not end where they began."""
+    said = read(blocks.card(INCIDENT, look()))
+    assert "\nnft add rule" in said
+    assert "\n# to take it away again: nft delete table inet conntrack_throttle" in said
 
 
 def test_a_long_command_is_left_out_whole() -> None:
