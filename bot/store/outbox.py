@@ -54,6 +54,7 @@ def _added(connection: Connection, message: Message) -> bool:
         "sent_version": 0,
         "turn": _next_turn(connection),
         "is_due": True,
+        "is_out": False,
         "is_doubtful": False,
         "ts": "",
         "thread_ts": "",
@@ -71,7 +72,7 @@ def _added(connection: Connection, message: Message) -> bool:
 
 def _may_change(row: Row[Any]) -> bool:
     """A file is posted once and a whisper said once: what was tried stays as it is."""
-    return row.kind == Kind.MESSAGE.value or (row.sent_version == 0 and not row.is_doubtful)
+    return row.kind == Kind.MESSAGE.value or (row.sent_version == 0 and not _may_be_there(row))
 
 
 def _content(message: Message) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def next_letter(
         .with_for_update(of=messages)
     )
     while (row := connection.execute(chosen).one_or_none()) is not None:
-        if row.kind != Kind.WHISPER.value or not row.is_doubtful:
+        if row.kind != Kind.WHISPER.value or not _may_be_there(row):
             return _handed_out(connection, row)
         connection.execute(_of(row.key).values(_given_up(row, IN_DOUBT)))
     return None
@@ -125,10 +126,15 @@ def next_letter(
 def _handed_out(connection: Connection, row: Row[Any]) -> Letter:
     # A reply to a reply belongs to the thread of the root: the chat has no threads in threads.
     thread_ts = row.under.removeprefix(RAW) if row.under.startswith(RAW) else row.parent_thread_ts or row.parent_ts
-    is_doubtful = row.is_doubtful and not row.ts
+    is_doubtful = _may_be_there(row)
     if not row.ts:
-        connection.execute(_of(row.key).values(is_doubtful=True, thread_ts=thread_ts or ""))
+        out = {"is_out": True, "is_doubtful": is_doubtful, "thread_ts": thread_ts or ""}
+        connection.execute(_of(row.key).values(out))
     return Letter(_message(row), row.version, row.ts, thread_ts or "", row.attempts, is_doubtful)
+
+
+def _may_be_there(row: Row[Any]) -> bool:
+    return not row.ts and (row.is_out or row.is_doubtful)
 
 
 def _with_parents(*columns: Any) -> Any:
@@ -185,6 +191,7 @@ def delivered(connection: Connection, key: str, version: int, ts: str) -> None:
         "ts": ts or row.ts,
         "sent_version": version,
         "is_due": not is_over,
+        "is_out": False,
         "is_doubtful": False,
         "retry_at": 0.0,
         "failure": "",
@@ -199,11 +206,14 @@ def delivered(connection: Connection, key: str, version: int, ts: str) -> None:
 def undelivered(
     connection: Connection, key: str, version: int, why: str, retry_at: float | None, *, is_doubtful: bool
 ) -> None:
-    """A version could not be said, or nobody knows. What failed for good does not hold back a newer version."""
+    """A version could not be said, or nobody knows. What failed for good does not hold back a newer version.
+
+    A refusal ends the doubt about this try, not about an earlier one.
+    """
     row = _find(connection, key)
     if row is None:
         return
-    values: dict[str, Any] = {"is_doubtful": is_doubtful and not row.ts, "failure": why}
+    values: dict[str, Any] = {"is_out": False, "is_doubtful": row.is_doubtful or is_doubtful, "failure": why}
     if retry_at is not None:
         values["retry_at"] = retry_at
     if row.version == version:
@@ -218,7 +228,7 @@ def letter(connection: Connection, key: str) -> Letter | None:
     row = _find(connection, key)
     if row is None:
         return None
-    return Letter(_message(row), row.version, row.ts, row.thread_ts, row.attempts, row.is_doubtful)
+    return Letter(_message(row), row.version, row.ts, row.thread_ts, row.attempts, _may_be_there(row))
 
 
 def _given_up(row: Row[Any], why: str) -> dict[str, Any]:

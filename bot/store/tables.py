@@ -163,8 +163,9 @@ followers = Table(
     UniqueConstraint("incident", "channel", "thread"),
 )
 
-# ``version`` is to be read, ``sent_version`` was said last. ``turn`` orders what is due; ``thread_ts`` is the root of
-# the thread that the message went into.
+# ``version`` is to be read, ``sent_version`` was said last. ``turn`` orders what is due. A post that ``is_out`` was
+# handed out, and what became of it was not said; one that ``is_doubtful`` may be there from an earlier time already.
+# ``thread_ts`` is the root of the thread that the message went into.
 messages = Table(
     "messages",
     metadata,
@@ -182,6 +183,7 @@ messages = Table(
     _whole("sent_version"),
     _whole("turn"),
     _flag("is_due"),
+    _flag("is_out"),
     _flag("is_doubtful"),
     _text("ts"),
     _text("thread_ts"),

@@ -81,9 +81,9 @@ def test_hostile_bodies_come_back_as_they_were(store: Store) -> None:
 def test_a_post_is_in_doubt_until_its_fate_is_known(store: Store) -> None:
     store.say(card())
     assert not due(store).is_doubtful
-    assert due(store).is_doubtful
     store.undelivered("INC-1/card", 1, "refused", 0.0)
     assert not due(store).is_doubtful
+    assert due(store).is_doubtful
 
 
 def test_a_post_without_an_answer_stays_in_doubt(store: Store) -> None:
@@ -91,6 +91,14 @@ def test_a_post_without_an_answer_stays_in_doubt(store: Store) -> None:
     store.undelivered("INC-1/card", due(store).version, "no answer", 0.0, is_doubtful=True)
     letter = due(store)
     assert (letter.is_doubtful, letter.attempts) == (True, 1)
+
+
+def test_a_refusal_does_not_end_the_doubt_about_an_earlier_post(store: Store) -> None:
+    """It died after posting; the next try met a rate limit: the post is there all the same."""
+    store.say(card())
+    due(store)
+    store.undelivered("INC-1/card", due(store).version, "ratelimited", 0.0)
+    assert due(store).is_doubtful
 
 
 def test_a_new_text_does_not_end_the_doubt_about_an_old_post(store: Store) -> None:

@@ -105,7 +105,7 @@ def _messages() -> None:
         *_required(sa.LargeBinary, "file"),
         *_required(sa.Text, "person", "answer_url"),
         *_required(sa.Integer, "version", "sent_version", "turn"),
-        *_required(sa.Boolean, "is_due", "is_doubtful"),
+        *_required(sa.Boolean, "is_due", "is_out", "is_doubtful"),
         *_required(sa.Text, "ts", "thread_ts"),
         *_required(sa.Integer, "attempts"),
         *_required(sa.Double, "retry_at"),
