@@ -78,6 +78,7 @@ class Ladder:
         self, transports: Sequence[Transport], order: Order, tell: Tell, overlap_seconds: float = OVERLAP_SECONDS
     ) -> None:
         self._waiting = list(transports)
+        self._rungs = [transport.rung for transport in transports]
         self._order, self._tell, self._overlap_seconds = order, tell, overlap_seconds
         self._running: list[_Rung] = []
         self._heard: queue.Queue[tuple[_Rung | None, What, Any]] = queue.Queue()
@@ -186,9 +187,12 @@ class Ladder:
         self._attempts.append(rung.attempt(str(error or "ended without an answer")))
 
     def _what_each_met(self, headline: str) -> str:
-        met = [f"{attempt.rung}: {attempt.says}" for attempt in self._attempts]
-        met += [f"{rung.transport.rung}: silent for {time.monotonic() - rung.began:.0f} s" for rung in self._running]
-        return f"{headline}.\n" + "\n".join(met)
+        """In the ladder's order, whichever failed first."""
+        met = [(attempt.rung, attempt.says) for attempt in self._attempts]
+        now = time.monotonic()
+        met += [(rung.transport.rung, f"silent for {now - rung.began:.0f} s") for rung in self._running]
+        met.sort(key=lambda one: self._rungs.index(one[0]))
+        return "\n".join([f"{headline}.", *(f"{rung}: {says}" for rung, says in met)])
 
     def _next(self, patience: float) -> tuple[_Rung | None, What, Any]:
         """What is heard next, or silence after ``patience`` seconds. Progress is told on the way."""

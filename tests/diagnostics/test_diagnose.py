@@ -102,6 +102,12 @@ def test_when_no_rung_answers_each_ones_reason_is_told() -> None:
     assert "ssh: 800 knocks, no answer." in str(raised.value)
 
 
+def test_the_ways_are_told_in_the_ladders_order_whichever_failed_first() -> None:
+    slow = Way("pod", wait_seconds=0.6, fails=PodError("Not acknowledged."))
+    with pytest.raises(LookError, match=r"(?s)\npod: Not acknowledged\..*\nssh: No answer\."):
+        diagnose(plan(slow, Way("ssh", fails=SshError("No answer."))), quietly)
+
+
 def test_an_unknown_node_is_not_tried_by_other_ways() -> None:
     ssh = Way("ssh", (LOOK,))
     with pytest.raises(TargetError):
