@@ -23,10 +23,12 @@ CHECKOUT = Path(__file__).parents[2]
 def serve(config: Config = None) -> None:
     """Run the bot, until SIGTERM or Ctrl-C."""
     from bot.config import load  # noqa: PLC0415 - not needed for --help
-    from bot.wiring import serve as wired  # noqa: PLC0415 - the clients' imports cost a second
 
     try:
-        status = wired.serve(load(config))
+        settings = load(config)
+        from bot.wiring import serve as wired  # noqa: PLC0415 - a second, which a mistake need not wait for
+
+        status = wired.serve(settings)
     except (BotError, DiagnosticsError) as error:
         fail(error)
     raise typer.Exit(status)
