@@ -8,7 +8,8 @@ import structlog
 
 @pytest.fixture(autouse=True)
 def plain_log() -> Iterator[None]:
-    """Tracebacks as text: structlog's own format draws each traceback with rich, which takes a second."""
-    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+    """Tracebacks as text: structlog's own format draws each with rich, which takes a second."""
+    steps = [structlog.processors.TimeStamper(), structlog.processors.format_exc_info]
+    structlog.configure(processors=[*steps, structlog.processors.KeyValueRenderer()])
     yield
     structlog.reset_defaults()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bot import wiring
 from bot.config import ServeSettings, Settings
@@ -123,7 +124,7 @@ class Crew:
     store: Store
     nodes: RecordedNodes = field(default_factory=RecordedNodes)
     gate: Doorkeeper = field(default_factory=Doorkeeper)
-    voice: Notebook = field(default_factory=Notebook)
+    voice: Any = field(default_factory=Notebook)
     settings: ServeSettings = field(default_factory=lambda: ServeSettings(lookers=2, lease_seconds=2.0))
     look_seconds: float = 60.0
 
