@@ -92,7 +92,7 @@ class Bot:
         """What was logged; what is no JSON is under "text"."""
         return [_line(text) for text in self.log.read_text().splitlines()]
 
-    def wait_for_line(self, event: str, seconds: float = 30.0) -> Json:
+    def wait_for_line(self, event: str, seconds: float = 90.0) -> Json:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for line in self.lines():

@@ -9,7 +9,7 @@ import structlog
 @pytest.fixture(autouse=True)
 def plain_log() -> Iterator[None]:
     """Tracebacks as text: structlog's own format draws each with rich, which takes a second."""
-    steps = [structlog.processors.TimeStamper(), structlog.processors.format_exc_info]
-    structlog.configure(processors=[*steps, structlog.processors.KeyValueRenderer()])
+    lines = structlog.processors.KeyValueRenderer()
+    structlog.configure(processors=[structlog.processors.format_exc_info, lines])
     yield
     structlog.reset_defaults()
