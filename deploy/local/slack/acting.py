@@ -96,7 +96,7 @@ class Actor:
         workspace = self.service.workspace
         payload = {
             "token": "local-verification-token", "team_id": self.person.team, "team_domain": workspace.team_domain,
-            "channel_id": place.id, "channel_name": "privategroup" if place.is_private else place.name,
+            "channel_id": place.id, "channel_name": _channel_name(place),
             "user_id": self.person.id, "user_name": self.person.name, "command": name,
             "text": self.named(text, labels=True) if known.escapes else text, "api_app_id": workspace.app,
             "is_enterprise_install": "false", "response_url": self.answer_url(place),
@@ -130,6 +130,13 @@ class Actor:
 
     def _hear(self, place: Channel, text: str, thread_ts: str = "") -> None:
         self.service.workspace.whisper(place.id, self.person.id, text, thread_ts=thread_ts)
+
+
+def _channel_name(place: Channel) -> str:
+    """A command says no name of what not everybody may know."""
+    if place.im_with:
+        return "directmessage"
+    return "privategroup" if place.is_private else place.name
 
 
 def actor(service: Service, name: str) -> Actor:

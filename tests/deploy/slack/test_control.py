@@ -78,7 +78,9 @@ def test_what_cannot_be_done_is_said_in_a_sentence(slack: LocalSlack, path: str,
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example:4040"}], ids=["another site", "rebound name"]
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example:4040"}, {"Host": "127.0.0.1:x"}],
+    ids=["another site", "a sandboxed page", "a rebound name", "a broken name"],
 )
 def test_another_site_cannot_act_here(slack: LocalSlack, headers: dict[str, str]) -> None:
     with pytest.raises(HTTPError) as error:
