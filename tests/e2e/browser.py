@@ -50,7 +50,7 @@ def tab(browser: Browser, address: str, *, size: ViewportSize = DESK, is_dark: b
     context = browser.new_context(
         viewport=size, color_scheme="dark" if is_dark else "light", locale="en-GB", timezone_id="Europe/Berlin"
     )
-    context.set_default_timeout(5_000)
+    context.set_default_timeout(20_000)  # nothing here takes one; a machine with other work may
     watched = Watched(context.new_page())
     watched.page.on("console", lambda said: watched.complaints.append(said.text) if said.type == "error" else None)
     watched.page.on("pageerror", lambda error: watched.complaints.append(str(error)))

@@ -13,7 +13,7 @@ from tests.e2e.browser import PHONE, Watched, chromium, needs_chromium, tab
 from tests.e2e.small_bot import small_bot
 
 pytestmark = [pytest.mark.browser, needs_chromium]
-expect.set_options(timeout=8_000)
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

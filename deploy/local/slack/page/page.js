@@ -79,11 +79,24 @@ const refreshSidebar = coalesced(async () => {
   if (!seen) return;
   world = { ...seen, commands: known?.commands ?? [], shortcuts: known?.shortcuts ?? [] };
   world.names = [{ name: known?.bot.name ?? "conntrack", real_name: "The app" }, ...world.people];
-  at("channels").replaceChildren(...world.channels.filter((one) => !one.is_direct).map(place));
-  at("direct").replaceChildren(...world.channels.filter((one) => one.is_direct).map(place));
-  at("people").replaceChildren(...world.people.map(person));
+  redraw(at("channels"), world.channels.filter((one) => !one.is_direct).map(place));
+  redraw(at("direct"), world.channels.filter((one) => one.is_direct).map(place));
+  redraw(at("people"), world.people.map(person));
   at("open-home").setAttribute("aria-current", here.place === "home" ? "page" : "false");
 });
+
+// Only what changed: who is about to press something must not have it taken away.
+function redraw(list, items) {
+  items.forEach((item, number) => {
+    const before = list.children[number];
+    if (before?.outerHTML === item.outerHTML) return;
+    const hadFocus = before?.contains(document.activeElement);
+    if (before) before.replaceWith(item);
+    else list.append(item);
+    if (hadFocus) item.firstElementChild.focus();
+  });
+  while (list.children.length > items.length) list.lastElementChild.remove();
+}
 
 function place(channel) {
   const isHere = here.place === channel.key;
