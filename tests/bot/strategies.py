@@ -16,6 +16,7 @@ from diagnostics.model import (
     Known,
     Lookalike,
     Rates,
+    Reading,
     Remedy,
     Shown,
     Status,
@@ -120,7 +121,10 @@ def remedies(draw: st.DrawFn) -> tuple[Remedy, ...]:
 @st.composite
 def diagnoses(draw: st.DrawFn) -> Diagnosis:
     held = draw(suspects())
-    usage = Usage(draw(counts), draw(counts))
+    unknown = Unknown("no")
+    usages: tuple[Reading[Usage], ...] = (unknown, Known(Usage(draw(counts), draw(counts))))
+    rates: tuple[Reading[Rates], ...] = (unknown, Known(Rates(3.0, 9, 0, 0, 0, 0, None, None)))
+    is_found = draw(st.booleans())
     snapshot = seen(
         EXHAUSTED,
         table=table({"TIME_WAIT": 7_600}, ages=draw(st.dictionaries(st.just("TIME_WAIT"), ages())), whole=False),
@@ -132,11 +136,11 @@ def diagnoses(draw: st.DrawFn) -> Diagnosis:
         judge(EXHAUSTED, Way("pod", (), 1.1)),
         node=draw(texts(300)),
         verdict=Verdict(draw(st.sampled_from(VerdictKind)), draw(texts())),
-        usage=draw(st.sampled_from((Known(usage), Unknown("no")))),
-        rates=draw(st.sampled_from((Unknown("no"), Known(Rates(3.0, 9, 0, 0, 0, 0, None, None))))),
+        usage=draw(st.sampled_from(usages)),
+        rates=draw(st.sampled_from(rates)),
         findings=draw(st.one_of(findings(), st.just(()))),
         suspects=held,
-        noisy=held[0] if held and draw(st.booleans()) else None,
+        noisy=held[0] if held and is_found else None,
         noisy_because=draw(texts()),
         triggers=(Trigger("short_lived_connections", draw(shares), draw(texts())),),
         lookalikes=(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot import charts
 from bot.report import Picture, picture
+from diagnostics.model import Diagnosis
 from tests.bot.strategies import HOSTILE, diagnoses
 from tests.diagnostics.test_nodes import RECORDED, replayed
 
@@ -61,8 +63,8 @@ def test_a_chart_is_told_to_those_who_do_not_see_it() -> None:
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
-def test_every_recorded_node_has_a_chart_or_nothing_to_draw(folder: object) -> None:
-    found = replayed(folder)  # type: ignore[arg-type] - the list of recordings is of paths
+def test_every_recorded_node_has_a_chart_or_nothing_to_draw(folder: Path) -> None:
+    found = replayed(folder)
     drawn = picture(found)
     assert (drawn is None) == (found.suspects == ())
     if drawn is not None:
@@ -82,8 +84,8 @@ def test_charts_are_drawn_by_several_threads_at_once() -> None:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(diagnoses())
-def test_whatever_is_known_can_be_drawn(found: object) -> None:
-    drawn = picture(found)  # type: ignore[arg-type] - what the strategy builds
+def test_whatever_is_known_can_be_drawn(found: Diagnosis) -> None:
+    drawn = picture(found)
     if drawn is not None:
         charts.draw(drawn)
         charts.described(drawn)
