@@ -33,7 +33,10 @@ KNOWN_HOSTS = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked on the command line, on top of the settings."""
+    """What was asked, on the command line or in the chat, on top of the settings.
+
+    ``incident``, ``requested_by`` and ``takes_over`` are the debug pod's, as in ``PodSettings``.
+    """
 
     via: Via = "auto"
     exact: bool = False
@@ -41,6 +44,9 @@ class Options:
     record_to: Path | None = None
     kubeconfig: Path | None = None
     context: str | None = None
+    incident: str = ""
+    requested_by: str = ""
+    takes_over: bool = False
 
     @property
     def names_a_cluster(self) -> bool:
@@ -80,23 +86,23 @@ def node_plan(target: Target, settings: Settings, options: Options, open_cluster
         if not _can_do_without_a_cluster(target, settings, options):
             raise
         return _node_alone(named, target, settings, options, order, error)
-    ahead = Ahead(lambda: (name, api), swept=_pod_settings(settings))
+    ahead = Ahead(lambda: (name, api), swept=_pod_settings(settings, options))
     ahead.start()
     ways = {"auto": ("pod", "ssh"), "pod": ("pod",), "ssh": ("ssh",), "local": ("local",)}[options.via]
     return Plan(
         target=named,
         node=target.name,
         cluster=name or api.cluster,
-        transports=tuple(Informed(_rung(way, target.name, settings, api), ahead) for way in ways),
+        transports=tuple(Informed(_rung(way, target.name, settings, options, api), ahead) for way in ways),
         order=order,
         view=lambda addresses: replace(cluster.view(api, target.name, addresses), cluster=name or api.cluster),
         record_to=options.record_to,
     )
 
 
-def _rung(way: str, node: str, settings: Settings, api: KubeApi) -> Transport:
+def _rung(way: str, node: str, settings: Settings, options: Options, api: KubeApi) -> Transport:
     if way == "pod":
-        return PodTransport(api, node, _pod_settings(settings))
+        return PodTransport(api, node, _pod_settings(settings, options))
     if way == "local":
         return LocalTransport()
     return SshByName(node, settings.ssh.hosts.get(node, ""), api, lambda host: _ssh(settings, host))
@@ -189,7 +195,7 @@ def opened(name: str | None, settings: Settings, options: Options) -> tuple[str,
     return "" if is_other else name or "", KubeApi.from_kubeconfig(path, options.context or chosen.context)
 
 
-def _pod_settings(settings: Settings) -> PodSettings:
+def _pod_settings(settings: Settings, options: Options) -> PodSettings:
     probe = settings.probe
     return PodSettings(
         image=probe.image,
@@ -199,6 +205,9 @@ def _pod_settings(settings: Settings) -> PodSettings:
         service_account=probe.service_account,
         priority_class=probe.priority_class,
         image_pull_secrets=probe.image_pull_secrets,
+        incident=options.incident,
+        requested_by=options.requested_by,
+        takes_over=options.takes_over,
     )
 
 

@@ -19,6 +19,19 @@ _SECRET = re.compile(
     r"|(?<=/response/)[^\s\"'<>]+"
 )
 REDACTED = "[redacted]"
+# Libraries that say much, of which warnings are enough. Slack's log whole payloads where something is odd; and Bolt
+# names a logger by the app, and gives each the root's level, whatever was set for its parents (slack_bolt/logger).
+TALKATIVE = (
+    "slack_bolt",
+    "slack_sdk",
+    "conntrack-bot:",
+    "paramiko",
+    "urllib3",
+    "uvicorn",
+    "alembic",
+    "matplotlib",
+    "stamina",
+)
 
 
 def set_up(out: TextIO | None = None) -> None:
@@ -41,14 +54,16 @@ def set_up(out: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [lines]
     root.setLevel(logging.INFO)
-    # Slack's libraries log whole payloads at these levels when something is odd; warnings say enough.
-    for talkative in ("slack_bolt", "slack_sdk", "paramiko", "urllib3", "uvicorn.access", "alembic", "matplotlib"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    lines.addFilter(_is_worth_it)
 
 
 def redacted(text: str) -> str:
     """Text without secrets."""
     return _SECRET.sub(REDACTED, text)
+
+
+def _is_worth_it(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or not record.name.startswith(TALKATIVE)
 
 
 def _rendered(*, is_watched: bool) -> list[structlog.types.Processor]:

@@ -94,7 +94,14 @@ class Clusters:
         # As on the command line: what a deep look reads, only a privileged debug pod can.
         settings = changed(self.settings, probe={"profile": "privileged" if errand.deep else None})
         target = Target("node", place.node, cluster)
-        options = Options(exact=errand.exact, deep=errand.deep, record_to=errand.record_to)
+        options = Options(
+            exact=errand.exact,
+            deep=errand.deep,
+            record_to=errand.record_to,
+            incident=errand.incident,
+            requested_by=errand.requested_by,
+            takes_over=errand.takes_over,
+        )
         plan = wiring.node_plan(target, settings, options, lambda: self._open(cluster))
         return diagnose(replace(plan, first=first), tell)
 

@@ -39,6 +39,15 @@ def test_a_librarys_line_takes_the_same_way(out: io.StringIO) -> None:
     assert lines(out)[0]["event"] == "a socket broke"
 
 
+@pytest.mark.parametrize("name", ["slack_bolt.RequestVerification", "conntrack-bot:App", "paramiko.transport"])
+def test_what_a_talkative_library_tells_is_left_out_unless_it_warns(out: io.StringIO, name: str) -> None:
+    logger = logging.getLogger(name)
+    logger.level = logging.INFO  # as Bolt does it
+    logger.info("a whole payload")
+    logger.warning("something is odd")
+    assert [line["event"] for line in lines(out)] == ["something is odd"]
+
+
 def test_a_traceback_is_part_of_its_line(out: io.StringIO) -> None:
     try:
         int("nothing at all")
