@@ -27,6 +27,7 @@ RECORDINGS = Path(__file__).parents[3] / "tests" / "nodes"
 # As long as the real stages take, from the start of a container to its answer.
 STAGE_SECONDS = {"look": 0.5, "watch": 2.0, "deep": 1.0}
 ACKNOWLEDGED_SECONDS = 0.1
+HIGHEST_NUMBER = 250  # of a node's address, and of its pods' network
 PROBE_LABEL = "conntrack-bot/kind"
 _POD_NETWORK = re.compile(r"(?<![\d.])10\.244\.(\d+)\.(\d+)(?!\d)")
 _WORD = r"(?<![\w.-])(?:{})(?![\w-]|\.\w)"
@@ -265,10 +266,18 @@ def _reference(thing: Json) -> Json:
 def numbered(nodes: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Each node's name, its address, and that of the next one; its number is that of its name, where it has one."""
     numbers: dict[str, int] = {}
-    for name in nodes:
-        end = name.rpartition("-")[2]
-        wanted = int(end) if end.isdecimal() and 0 < int(end) < 250 else 250 - len(numbers)
-        numbers[name] = wanted if wanted not in numbers.values() else 250 - len(numbers)
+    free = set(range(1, HIGHEST_NUMBER + 1))
+    # Those whose names have a number choose first, so that node-7 is 10.90.1.7 whoever else is there.
+    for name in sorted(nodes, key=lambda one: not _number(one)):
+        numbers[name] = _number(name) if _number(name) in free else max(free)
+        free.remove(numbers[name])
+    numbers = {name: numbers[name] for name in nodes}
     listed = list(numbers.items())
     for (name, number), (_, following) in zip(listed, [*listed[1:], *listed[:1]], strict=True):
         yield name, f"10.90.1.{number}", f"10.90.1.{following}"
+
+
+def _number(name: str) -> int:
+    """The number at the end of a node's name; 0 where there is none."""
+    end = name.rpartition("-")[2]
+    return int(end) if end.isdecimal() and end.isascii() else 0
