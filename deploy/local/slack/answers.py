@@ -29,7 +29,7 @@ class Answers:
         """Slack answers "ok" in plain text, or a code with 404 or 400."""
         entry = self._service.journal.add(
             "call", method="response_url", arguments={}, at=self._service.workspace.now(), seconds=0.0, status=200,
-            response=None, injected=False,
+            response=None, error=None, injected=False,
         )  # fmt: skip
         status, text = 200, "ok"
         try:
@@ -41,8 +41,8 @@ class Answers:
             text = error.code
         except ValueError:
             status, text = 400, "invalid_payload"
-        said_back = {"ok": status == 200} | ({} if status == 200 else {"error": text})
-        self._service.journal.changed(entry, status=status, response=said_back)
+        error = None if status == 200 else text
+        self._service.journal.changed(entry, status=status, response={"ok": status == 200}, error=error)
         return web.Response(status=status, text=text)
 
     def _valid(self, name: str) -> Answer:

@@ -42,7 +42,7 @@ class WebApi:
         name, started = request.match_info["method"], time.monotonic()
         entry = self._service.journal.add(
             "call", method=name, arguments={}, at=self._service.workspace.now(), seconds=None, status=None,
-            response=None, injected=False,
+            response=None, error=None, injected=False,
         )  # fmt: skip
         status, headers = 200, dict[str, str]()
         body: Json = {}
@@ -59,7 +59,9 @@ class WebApi:
             body = error.body()
         except HangUpError:
             status = 0
-        self._service.journal.changed(entry, status=status, response=body, seconds=time.monotonic() - started)
+        self._service.journal.changed(
+            entry, status=status, response=body, error=body.get("error"), seconds=time.monotonic() - started
+        )
         if status == 0 and request.transport is not None:
             request.transport.abort()
         if status >= 500:

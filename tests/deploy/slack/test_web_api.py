@@ -15,6 +15,8 @@ from deploy.local.slack.running import LocalSlack, running
 Json = dict[str, Any]
 
 SECTION: Json = {"type": "section", "text": {"type": "mrkdwn", "text": "x"}}
+LONG: Json = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 2800}}
+TABLE: Json = {"type": "table", "rows": [[{"type": "raw_text", "text": "x"}]]}
 HERE = "C0INCIDENTS"
 
 
@@ -34,6 +36,10 @@ def refusal(client: WebClient, method: str, **arguments: Any) -> str:
         ("chat.postMessage", {"channel": HERE, "text": "  "}, "no_text"),
         ("chat.postMessage", {"channel": HERE, "blocks": [{"type": "nonsense"}]}, "invalid_blocks"),
         ("chat.postMessage", {"channel": HERE, "blocks": "{"}, "invalid_blocks_format"),
+        ("chat.postMessage", {"channel": HERE, "blocks": [LONG] * 5}, "msg_blocks_too_long"),
+        ("chat.postMessage", {"channel": HERE, "blocks": [TABLE] * 2}, "invalid_attachments"),
+        ("chat.postMessage", {"channel": HERE, "attachments": [{}] * 101}, "too_many_attachments"),
+        ("chat.postMessage", {"channel": HERE, "attachments": [{"blocks": [{}]}]}, "invalid_blocks"),
         (
             "chat.postMessage",
             {"channel": HERE, "text": "x", "metadata": {"event_type": "x"}},
@@ -59,9 +65,7 @@ def test_a_wrong_call_gets_slacks_own_code(client: WebClient, method: str, argum
 
 def test_an_unknown_method_is_on_record(slack: LocalSlack, client: WebClient) -> None:
     refusal(client, "chat.shout")
-    assert [one["method"] for one in slack.calls() if one["response"].get("error") == "unknown_method"] == [
-        "chat.shout"
-    ]
+    assert [one["method"] for one in slack.calls() if one["error"] == "unknown_method"] == ["chat.shout"]
 
 
 @pytest.mark.parametrize(
@@ -237,3 +241,36 @@ def test_the_app_can_write_to_a_person(slack: LocalSlack, client: WebClient) -> 
     channel = client.chat_postMessage(channel="U0ALICE", text="psst")["channel"]
     assert channel == client.conversations_open(users="U0ALICE")["channel"]["id"]
     assert [one["text"] for one in slack.messages(channel)] == ["psst"]
+
+
+def test_blocks_can_be_validated_without_a_token(slack: LocalSlack) -> None:
+    anybody = WebClient(base_url=slack.api_url)
+    assert anybody.api_call("blocks.validate", json={"blocks": [SECTION]})["ok"]
+    assert refusal(anybody, "blocks.validate", blocks=[{"type": "nonsense"}]) == "invalid_blocks"
+    assert refusal(anybody, "blocks.validate", view={"type": "modal"}) == "invalid_blocks"
+
+
+def test_a_mark_is_made_once(slack: LocalSlack, client: WebClient) -> None:
+    where = {"channel": HERE, "timestamp": slack.as_("alice").say("look")}
+    client.reactions_add(name="eyes", **where)
+    client.pins_add(**where)
+    assert slack.messages("incidents")[0]["reactions"] == [{"name": "eyes", "users": ["U0CONNTRACK"], "count": 1}]
+    assert refusal(client, "reactions.add", name="eyes", **where) == "already_reacted"
+    assert refusal(client, "pins.add", **where) == "already_pinned"
+    client.reactions_remove(name="eyes", **where)
+    assert refusal(client, "reactions.remove", name="eyes", **where) == "no_reaction"
+
+
+def test_a_deleted_message_is_gone_from_its_thread(slack: LocalSlack, client: WebClient) -> None:
+    root = slack.as_("alice").say("root")
+    ts = str(client.chat_postMessage(channel=HERE, text="reply", thread_ts=root)["ts"])
+    client.chat_delete(channel=HERE, ts=ts)
+    assert slack.messages("incidents")[0]["replies"] == []
+    assert "reply_count" not in client.conversations_history(channel=HERE)["messages"][0]
+
+
+def test_a_link_to_a_reply_names_its_thread(slack: LocalSlack, client: WebClient) -> None:
+    root = slack.as_("alice").say("root")
+    ts = str(client.chat_postMessage(channel=HERE, text="reply", thread_ts=root)["ts"])
+    link = client.chat_getPermalink(channel=HERE, message_ts=ts)["permalink"]
+    assert link == f"{slack.url}/archives/{HERE}/p{ts.replace('.', '')}?thread_ts={root}"
