@@ -113,8 +113,7 @@ class Looker:
         teller = _Teller(self.voice, incident, hold)
         with tempfile.TemporaryDirectory(prefix="conntrack-look-") as folder:
             record_to = Path(folder) / "recording"
-            place = Place(incident.cluster, incident.node, incident.note)
-            errand = Errand(place, exact=incident.exact, deep=incident.deep, record_to=record_to)
+            errand = _errand(incident, record_to)
             teller.begin()
             diagnosis = self.nodes.look(errand, teller.tell, teller.first)
             recording = _packed(record_to, incident)
@@ -192,6 +191,18 @@ class _Teller:
     def _say(self) -> None:
         self._said_at, self._is_new = time.monotonic(), False
         self._voice.looking(self._incident, Progress(self._says, time.monotonic() - self._began, self._report))
+
+
+def _errand(incident: Incident, record_to: Path) -> Errand:
+    return Errand(
+        Place(incident.cluster, incident.node, incident.note),
+        exact=incident.exact,
+        deep=incident.deep,
+        record_to=record_to,
+        incident=incident.name,
+        requested_by=incident.asked_by.id,
+        takes_over=incident.attempts > 1,
+    )
 
 
 def _is_given_up(incident: Incident, now: float) -> bool:

@@ -32,12 +32,18 @@ class Nodes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """One look to be made; the recording goes to a folder."""
+    """One look to be made; the recording goes to a folder.
+
+    The cluster is told for which ``incident`` and whom. ``takes_over``: an earlier try died in the middle.
+    """
 
     place: Place
     exact: bool
     deep: bool
     record_to: Path
+    incident: str = ""
+    requested_by: str = ""
+    takes_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

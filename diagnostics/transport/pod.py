@@ -17,7 +17,7 @@ from diagnostics.cluster.faults import plain
 from diagnostics.cluster.objects import mapping, name_of, objects, seconds, text, uid_of
 from diagnostics.errors import ClusterError, PodError
 from diagnostics.transport import Order, Report, Tell
-from diagnostics.transport.pod_spec import LABEL_SELECTOR, PodSettings, probe_pod
+from diagnostics.transport.pod_spec import INCIDENT_LABEL, LABEL_SELECTOR, PodSettings, incident_label, probe_pod
 from diagnostics.transport.pod_state import Answered, Failed, Running, StageState, Starting, Unseen, stage_state
 
 __all__ = ["PodSettings", "PodTransport", "sweep"]
@@ -57,6 +57,7 @@ class PodTransport:
         """
         name = f"conntrack-bot-probe-{secrets.token_hex(5)}"
         body = probe_pod(self._settings, self._node, order, name=name, node_uid=self._node_uid())
+        self._take_over(tell)
         # The name is random, so that it finds the pod again when the answer to the creation is lost.
         uid, may_exist = None, True
         try:
@@ -71,6 +72,19 @@ class PodTransport:
         finally:
             if may_exist:
                 self._delete(name, uid, tell)
+
+    def _take_over(self, tell: Tell) -> None:
+        """Delete what an earlier look for this incident has left on the node: it died, and waits for no answer."""
+        incident = incident_label(self._settings)
+        if not (self._settings.takes_over and incident):
+            return
+        try:
+            pods = self._api.list_probe_pods(self._settings.namespace, f"{LABEL_SELECTOR},{INCIDENT_LABEL}={incident}")
+        except ClusterError:
+            return  # it ends by itself, and a later sweep removes it
+        for pod in pods:
+            if mapping(pod, "spec").get("nodeName") == self._node:
+                self._delete(name_of(pod), uid_of(pod), tell)
 
     def _node_uid(self) -> str:
         """Also the check that there is such a node: a pod for an unknown one would wait, and be collected."""

@@ -16,6 +16,7 @@ from diagnostics.transport import Order
 Profile = Literal["standard", "privileged", "minimal"]
 
 LABELS = {"app.kubernetes.io/managed-by": "conntrack-bot", "conntrack-bot/kind": "probe"}
+INCIDENT_LABEL = "conntrack-bot/incident"
 LABEL_SELECTOR = ",".join(f"{key}={value}" for key, value in LABELS.items())
 
 # Between the end of one container and the start of the next (measured: 0.9 to 1.5 s, because the kubelet looks at its
@@ -37,7 +38,8 @@ class PodSettings:
     ``profile``: "standard" has uid 0 with NET_ADMIN and SYSLOG; "privileged" sees the host's processes too; "minimal"
     has no capability, and reads the fill, the counters, and the table where the kernel shows it as a file.
     ``ack_seconds`` is the patience until the kubelet has seen the pod, ``start_seconds`` until its first container
-    runs. ``command`` is the probe, to which arguments are added.
+    runs. ``command`` is the probe, to which arguments are added. ``takes_over``: whoever looked for this incident
+    before has died in the middle, so that its debug pods on the node are nobody's any more.
     """
 
     image: str
@@ -49,6 +51,7 @@ class PodSettings:
     image_pull_secrets: tuple[str, ...] = ()
     requested_by: str = ""
     incident: str = ""
+    takes_over: bool = False
     ack_seconds: float = 15.0
     start_seconds: float = 20.0
     command: tuple[str, ...] = ("python3", "-m", "diagnostics.probe")
@@ -90,10 +93,8 @@ def probe_pod(settings: PodSettings, node: str, order: Order, *, name: str, node
 
 
 def _metadata(settings: PodSettings, name: str, node_uid: str) -> dict[str, Any]:
-    labels = dict(LABELS)
-    incident = _NOT_IN_LABELS.sub("-", settings.incident)[:63].strip("-_.")
-    if incident:
-        labels["conntrack-bot/incident"] = incident
+    incident = incident_label(settings)
+    labels = LABELS | ({INCIDENT_LABEL: incident} if incident else {})
     notes = {"conntrack-bot/requested-by": settings.requested_by, "conntrack-bot/node-uid": node_uid}
     return {
         "name": name,
@@ -101,6 +102,11 @@ def _metadata(settings: PodSettings, name: str, node_uid: str) -> dict[str, Any]
         "labels": labels,
         "annotations": {key: value for key, value in notes.items() if value},
     }
+
+
+def incident_label(settings: PodSettings) -> str:
+    """The incident as a label's value; "" where there is none."""
+    return _NOT_IN_LABELS.sub("-", settings.incident)[:63].strip("-_.")
 
 
 def _life_seconds(settings: PodSettings, order: Order) -> int:

@@ -18,7 +18,7 @@ from diagnostics.errors import ClusterError, PodError, TargetError
 from diagnostics.probe.envelope import pack
 from diagnostics.transport import Order, Report
 from diagnostics.transport.pod import PodSettings, PodTransport, sweep
-from diagnostics.transport.pod_spec import LABELS, probe_pod
+from diagnostics.transport.pod_spec import INCIDENT_LABEL, LABELS, probe_pod
 from diagnostics.transport.pod_state import Answered, Failed, stage_state
 
 SETTINGS = PodSettings(image="conntrack-bot@sha256:1", ack_seconds=0.2, start_seconds=0.2)
@@ -479,6 +479,31 @@ def test_a_sweep_removes_old_debug_pods_and_nothing_else(api: KubeApi, cluster: 
     cluster.add_pod("elsewhere", "node-8", "", "shop", metadata=old | {"labels": LABELS})
     assert sweep(api, SETTINGS) == 1
     assert sorted(pod["metadata"]["name"] for pod in cluster.of_kind("pods")) == ["elsewhere", "foreign", "in-use"]
+
+
+@pytest.mark.parametrize(
+    ("takes_over", "left"),
+    [
+        pytest.param(True, ["another-incident", "another-node"], id="its own look died"),
+        pytest.param(False, ["another-incident", "another-node", "dead"], id="nobody died"),
+    ],
+)
+def test_what_a_look_that_died_has_left_is_taken_away(
+    api: KubeApi, cluster: Cluster, takes_over: bool, left: list[str]
+) -> None:
+    mine, other = LABELS | {INCIDENT_LABEL: "INC-7"}, LABELS | {INCIDENT_LABEL: "INC-77"}
+    cluster.add_pod("dead", "node-8", "", SETTINGS.namespace, metadata={"labels": mine})
+    cluster.add_pod("another-incident", "node-8", "", SETTINGS.namespace, metadata={"labels": other})
+    cluster.add_pod("another-node", "node-1", "", SETTINGS.namespace, metadata={"labels": mine})
+    settings = replace(SETTINGS, incident="INC-7", takes_over=takes_over)
+    assert looked(api, settings=settings) == [report("look"), report("watch")]
+    assert sorted(pod["metadata"]["name"] for pod in cluster.of_kind("pods", SETTINGS.namespace)) == left
+
+
+def test_leftovers_that_cannot_be_listed_do_not_cost_the_look(api: KubeApi, cluster: Cluster) -> None:
+    cluster.faults = [Fault("GET", "/pods$", status=403, body="no", times=1)]
+    settings = replace(SETTINGS, incident="INC-7", takes_over=True)
+    assert looked(api, settings=settings) == [report("look"), report("watch")]
 
 
 def test_a_debug_pod_is_found_by_the_sweep(api: KubeApi, cluster: Cluster) -> None:
