@@ -28,6 +28,7 @@ WATCH_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 60.0  # events were seen to stop until any Web API call was made: bolt-python issue 1529
 SLOW_SECONDS = 1.0  # Slack gives three
 AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0)  # between attempts: apps.connections.open allows few a minute
+CLOSE_SECONDS = 2.0  # for an attempt to connect that is under way
 DELIVERIES_AT_ONCE = 4
 
 
@@ -119,8 +120,10 @@ class _Line(SocketModeHandler):
             log.warning("Slack waited %.1f s for the acknowledgement of %s.", seconds, req.type)
 
     def close(self) -> None:
-        """For good."""
+        """For good. The watch first: what it opens in the meantime would stay open."""
         self._is_closed.set()
+        if self._watcher.is_alive():
+            self._watcher.join(CLOSE_SECONDS)
         super().close()  # type: ignore[no-untyped-call] # Bolt does not say
 
     # ---- what is heard ----------------------------------------------------------------------------------------------
@@ -182,5 +185,7 @@ class _Line(SocketModeHandler):
         except (SlackApiError, SlackClientError, OSError) as error:
             log.warning("Connection %d to Slack could not be opened: %s", self._number, error)
             return
-        if self.client.is_connected():
+        if self._is_closed.is_set():
+            self.client.disconnect()
+        elif self.client.is_connected():
             self._hear("")

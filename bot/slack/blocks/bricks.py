@@ -28,7 +28,7 @@ MARKS = {
     Status.OK: "✅",
     Status.WARN: "⚠️",
     Status.BAD: "❌",
-    Status.UNKNOWN: "❔",
+    Status.UNKNOWN: "❓",
     Status.SKIPPED: "➖",  # noqa: RUF001 - a sign, and not a minus
 }
 PENDING, DONE = "◌", "✓"

@@ -249,12 +249,11 @@ def test_the_organisation_of_a_delivery_is_found(body: dict[str, Any], sender: S
 
 # ---- what anybody could send ----------------------------------------------------------------------------------------
 
-KEYS = st.sampled_from(
-    (
-        "event message view state values node value user id team team_id channel text attachments fields title blocks "
-        "actions trigger_id private_metadata ts thread_ts user_id channel_id event_id tab command type response_url bot_id"
-    ).split()
-)
+WORDS = """
+    event message view state values node value user id team team_id channel text attachments fields title blocks actions
+    trigger_id private_metadata ts thread_ts user_id channel_id event_id tab command type response_url bot_id
+"""
+KEYS = st.sampled_from(WORDS.split())
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.just("{" * 2000)
 JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6))
 BODIES = st.dictionaries(KEYS, JSON, max_size=10)
