@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bot.errors import StoreError
@@ -38,6 +39,15 @@ def usual_address() -> str:
     return f"sqlite:///{folder / 'conntrack-bot' / 'conntrack-bot.db'}"
 
 
+@contextmanager
+def _closed_where_it_fails(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        database.close()
+        raise
+
+
 class Store:
     """The database. Every method is one transaction, may be called from any thread, and raises StoreError.
 
@@ -53,7 +63,7 @@ class Store:
         """Open the database of an SQLAlchemy URL, and bring it up to date. ``sqlite://`` lives in memory."""
         make_private(address)
         database = Database(address)
-        with database.write() as connection:
+        with _closed_where_it_fails(database), database.write() as connection:
             schema.bring_up_to_date(connection, database.name)
         return cls(database)
 
@@ -64,7 +74,7 @@ class Store:
         if file is not None and not file.is_file():
             raise StoreError(f"There is no database at {file} yet: `conntrack-bot serve` makes it when it starts.")
         database = Database(address)
-        with database.read() as connection:
+        with _closed_where_it_fails(database), database.read() as connection:
             if not schema.is_up_to_date(connection, database.name):
                 raise StoreError(
                     f"The database {database.name} is of an earlier version: `conntrack-bot serve` brings it up to "

@@ -24,6 +24,7 @@ NO_ADDRESS = (
     "`store.url` is no database's address; write sqlite:////var/lib/conntrack-bot/bot.db or "
     "postgresql+psycopg://USER@HOST/NAME."
 )
+ONE_STATE = {"isolation_level": "REPEATABLE READ"}
 PER_CONNECTION = (
     "PRAGMA journal_mode=WAL",  # readers go on while somebody writes
     # In WAL mode a commit is a write without a sync: the death of the process loses nothing, for the kernel has the
@@ -51,6 +52,8 @@ class Database:
                 f"The driver for {self.name} is missing: install conntrack-bot with its postgres extra."
             ) from error
         self._writing = self._engine.execution_options(is_writing=True)
+        # PostgreSQL shows each statement another state of affairs otherwise; SQLite's transactions never do.
+        self._reading = self._engine if self.is_sqlite else self._engine.execution_options(**ONE_STATE)
 
     @property
     def name(self) -> str:
@@ -70,7 +73,7 @@ class Database:
         with (
             self._turn if self._is_in_memory else nullcontext(),
             self._translated(),
-            self._engine.begin() as connection,
+            self._reading.begin() as connection,
         ):
             yield connection
 

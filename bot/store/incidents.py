@@ -32,6 +32,10 @@ def admit(connection: Connection, request: Request, place: Place, now: float, fo
     if found is not None and found.state.is_on_its_way:
         _join(connection, found, request, now)
         return _remembered(connection, request, Admission(found, joined=True))
+    answered = _answered_since(connection, request, place)
+    if answered is not None:
+        _join(connection, answered, request, now)
+        return _remembered(connection, request, Admission(answered, joined=True))
     if found is not None and _goes_on(found, request, now, forget_after_seconds):
         again = _ask_again(connection, found, request, place, now)
         return _remembered(connection, request, Admission(again, joined=False))
@@ -56,6 +60,15 @@ def _remembered(connection: Connection, request: Request, admission: Admission) 
 def _open_incident(connection: Connection, place: Place) -> Incident | None:
     is_it = and_(incidents.c.cluster == place.cluster, incidents.c.node == place.node, incidents.c.is_open)
     row = connection.execute(select(incidents).where(is_it)).one_or_none()
+    return None if row is None else _incident(row)
+
+
+def _answered_since(connection: Connection, request: Request, place: Place) -> Incident | None:
+    """The incident of this place whose look has ended after it was asked for: in a crowd, requests wait to be read."""
+    here = {"channel": request.channel, "thread": request.thread, "state": State.DIAGNOSED.value}
+    is_it = select(incidents).filter_by(cluster=place.cluster, node=place.node, **here)
+    newer = is_it.where(incidents.c.looked_at > request.at).order_by(incidents.c.id.desc()).limit(1)
+    row = connection.execute(newer).one_or_none()
     return None if row is None else _incident(row)
 
 

@@ -14,10 +14,10 @@ from bot.model import Request
 from bot.store.tables import requests
 from bot.store.written import REQUEST, text_of, value_of
 
-# Both databases know it, and SQLAlchemy has a word for each.
+# Both databases know it, and SQLAlchemy has a word for each. What is returned is what was written.
 UNLESS_KNOWN = {
-    "sqlite": sqlite.insert(requests).on_conflict_do_nothing(index_elements=[requests.c.key]),
-    "postgresql": postgresql.insert(requests).on_conflict_do_nothing(index_elements=[requests.c.key]),
+    name: dialect.insert(requests).on_conflict_do_nothing(index_elements=[requests.c.key]).returning(requests.c.number)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
 
 
@@ -31,7 +31,7 @@ def receive(connection: Connection, request: Request) -> bool:
         "is_done": False,
         "is_joined": False,
     }
-    return connection.execute(UNLESS_KNOWN[connection.dialect.name], row).rowcount == 1
+    return connection.execute(UNLESS_KNOWN[connection.dialect.name], row).first() is not None
 
 
 def claim(connection: Connection, worker: str, lease_until: float, now: float) -> Request | None:
