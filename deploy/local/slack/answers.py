@@ -41,8 +41,8 @@ class Answers:
             text = error.code
         except ValueError:
             status, text = 400, "invalid_payload"
-        error = None if status == 200 else text
-        self._service.journal.changed(entry, status=status, response={"ok": status == 200}, error=error)
+        refusal = None if status == 200 else text
+        self._service.journal.changed(entry, status=status, response={"ok": status == 200}, error=refusal)
         return web.Response(status=status, text=text)
 
     def _valid(self, name: str) -> Answer:
