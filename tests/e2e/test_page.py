@@ -90,6 +90,7 @@ def test_a_thread_shows_replies_a_picture_and_a_text_file(page: Page) -> None:
     page.get_by_role("button", name="3 replies").click()
     thread = page.locator("#thread")
     expect(thread.get_by_text("tells nothing")).to_be_visible()
+    expect(thread.get_by_role("button", name="Reply in thread")).to_have_count(0)
     thread.get_by_alt_text("a chart").click()
     expect(page.locator("#zoom img")).to_be_visible()
     page.keyboard.press("Escape")
@@ -226,6 +227,7 @@ def test_a_reader_who_opened_a_file_keeps_it_open_when_the_message_changes(page:
 def test_what_is_new_is_read_from_its_beginning(page: Page, slack: LocalSlack) -> None:
     for number in range(30):
         slack.as_("dan").say(f"line {number}")
+    page.reload()
     expect(page.locator("#log").get_by_text("line 29")).to_be_in_viewport()
     slack.as_("dan").say("begins here\n" + "and goes on\n" * 80 + "ends here")
     expect(page.locator("#log").get_by_text("begins here")).to_be_in_viewport()
@@ -235,6 +237,7 @@ def test_what_is_new_is_read_from_its_beginning(page: Page, slack: LocalSlack) -
 def test_the_end_stays_in_sight_when_a_thread_opens_beside_it(page: Page, slack: LocalSlack) -> None:
     for number in range(30):
         slack.as_("dan").say(f"line {number}: " + "a sentence that is long enough for a second line " * 3)
+    page.reload()
     last = page.locator("#log .message", has_text="line 29")
     expect(last).to_be_in_viewport()
     last.hover()

@@ -123,7 +123,7 @@ function person(one) {
   return make("li", {}, button);
 }
 
-function dress(message) {
+function dress(message, isInThread = false) {
   const menu = make("div", { className: "hover" });
   const add = (words, label, run) => {
     const button = make("button", { type: "button", title: label, ariaLabel: label }, words);
@@ -132,7 +132,7 @@ function dress(message) {
   };
   const ts = message.dataset.ts;
   if (message.classList.contains("whisper")) return;
-  if (!message.closest("#thread")) add("💬", "Reply in thread", () => go({ thread: message.dataset.thread || ts }));
+  if (!isInThread) add("💬", "Reply in thread", () => go({ thread: message.dataset.thread || ts }));
   for (const one of world.shortcuts.filter((each) => each.kind === "message")) {
     add(one.name, one.name, () => act("shortcut", { channel: here.place, ts, callback_id: one.callback_id }));
   }
@@ -149,6 +149,7 @@ const refreshChannel = coalesced(async () => {
     at("topic").textContent = `Home tab, as ${here.user} sees it`;
     return;
   }
+  if (world.me?.name !== here.user) return; // the sidebar of who one acts as now is on its way
   if (!world.channels.some((one) => one.key === here.place)) { leave(); return; }
   const wanted = `${here.user}/${here.place}/${here.thread}`;
   const seen = await ask("/_page/channel", { channel: here.place, thread: here.thread });
@@ -164,7 +165,7 @@ const refreshChannel = coalesced(async () => {
 
 function drawThread(seen) {
   at("thread-of").textContent = `#${seen.channel.name}`;
-  follow(threadBox.querySelector("[role=log]"), seen.thread.rows, dress);
+  follow(threadBox.querySelector("[role=log]"), seen.thread.rows, (message) => dress(message, true));
 }
 
 // A person who is not in this channel goes to one where they are.
