@@ -47,11 +47,12 @@ def test_where_nothing_tells_what_was_opened_only_the_holders_are_drawn() -> Non
     assert size(charts.draw(alone))[1] < size(charts.draw(FULL))[1] - 300
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_any_name_can_be_drawn(name: str) -> None:
+@pytest.mark.parametrize("names", [HOSTILE[at : at + 7] for at in range(0, len(HOSTILE), 7)], ids=ascii)
+def test_any_name_can_be_drawn(names: tuple[str, ...]) -> None:
     """Warnings are errors here: a letter that the font lacks, or a formula that is none, would be one."""
-    hostile = name.encode("utf-8", "replace").decode()
-    charts.draw(Picture(hostile, 0.0, 1, 0, ((hostile * 9, 0.6), (hostile, 0.4)), (1.0, 2.0), 10.0, hostile, hostile))
+    hostile = "".join(names).encode("utf-8", "replace").decode()
+    holders = tuple((name.encode("utf-8", "replace").decode() * 9, 1 / len(names)) for name in names)
+    charts.draw(Picture(hostile, 0.0, 1, 0, holders, (1.0, 2.0), 10.0, hostile, hostile))
 
 
 def test_a_chart_is_told_to_those_who_do_not_see_it() -> None:
@@ -63,26 +64,26 @@ def test_a_chart_is_told_to_those_who_do_not_see_it() -> None:
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
-def test_every_recorded_node_has_a_chart_or_nothing_to_draw(folder: Path) -> None:
+def test_every_recorded_node_has_a_picture_or_nobody_who_holds_anything(folder: Path) -> None:
     found = replayed(folder)
     drawn = picture(found)
     assert (drawn is None) == (found.suspects == ())
     if drawn is not None:
-        assert size(charts.draw(drawn))[0] == 1_200
+        assert charts.described(drawn).startswith(drawn.node)
 
 
 def test_charts_are_drawn_by_several_threads_at_once() -> None:
     drawn: list[bytes] = []
-    threads = [threading.Thread(target=lambda: drawn.append(charts.draw(FULL))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: drawn.append(charts.draw(FULL))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(drawn) == 4
+    assert len(drawn) == 3
     assert len(set(drawn)) == 1
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(diagnoses())
 def test_whatever_is_known_can_be_drawn(found: Diagnosis) -> None:
     drawn = picture(found)

@@ -32,9 +32,10 @@ class Health:
 
 
 def joined(incident: Incident, permalink: str) -> Body:
-    """What was asked for is being looked at already."""
+    """What was asked for is being looked at already, or was until a moment ago."""
     where = link(permalink, "its card") if permalink else "its card"
-    return _line(f"{bricks.LOOKING} {bold(line(incident.node))} is being looked at already: {incident.name}, {where}.")
+    lately = "is being looked at already" if incident.state.is_on_its_way else "was looked at a moment ago"
+    return _line(f"{bricks.LOOKING} {bold(line(incident.node))} {lately}: {incident.name}, {where}.")
 
 
 def refused(says: str) -> Body:

@@ -122,7 +122,7 @@ def test_what_was_not_seen_is_said_on_the_card() -> None:
     found = report(SICK)
     partly = look(report=replace(found, gaps=("not read: kernel_log (no right)", "b", "c", "d", "e", "f")))
     said = read(blocks.card(INCIDENT, partly))
-    assert "❔ not read: `kernel_log` (no right)" in said
+    assert "❓ not read: `kernel_log` (no right)" in said
     assert "… 2 more: see the attached evidence" in said
 
 
