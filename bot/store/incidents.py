@@ -152,6 +152,7 @@ def _asking(request: Request, place: Place) -> dict[str, Any]:
 
 def claim(connection: Connection, worker: str, lease_until: float, now: float) -> Incident | None:
     """The oldest incident that waits, or whose look died with its worker."""
+    audit.head(connection)  # Before any row of an incident, as everywhere: else two could wait for each other.
     is_dead = and_(incidents.c.state == State.LOOKING.value, incidents.c.lease_until <= now)
     chosen = (
         select(incidents)
@@ -183,6 +184,7 @@ def renew(connection: Connection, number: int, worker: str, lease_until: float) 
 
 def release(connection: Connection, number: int, worker: str, now: float) -> None:
     """Give a claim back; what was not begun before is not begun then."""
+    audit.head(connection)  # Before any row of an incident, as everywhere: else two could wait for each other.
     row = connection.execute(select(incidents).where(_is_held(number, worker)).with_for_update()).one_or_none()
     if row is None:
         return
@@ -199,6 +201,7 @@ def release(connection: Connection, number: int, worker: str, now: float) -> Non
 
 def finish(connection: Connection, look: Look, worker: str, *, is_open: bool) -> Incident | None:
     """Write down what came of a look; None where the claim is not held, or is for another look."""
+    audit.head(connection)  # Before any row of an incident, as everywhere: else two could wait for each other.
     is_this = and_(_is_held(look.incident, worker), incidents.c.looks == look.number)
     row = connection.execute(select(incidents).where(is_this).with_for_update()).one_or_none()
     if row is None:

@@ -216,6 +216,17 @@ def test_the_worst_verdict_is_kept(store: Store, kinds: tuple[str, ...], worst: 
     assert incident.worst == worst
 
 
+@pytest.mark.parametrize("is_open", [True, False], ids=["in trouble", "well"])
+def test_who_asked_before_a_look_had_ended_is_answered_by_it(store: Store, is_open: bool) -> None:
+    admit(store, "r1", now=0.0)
+    assert store.finish(diagnosed(claimed(store), at=5.0), "w1", is_open=is_open)
+    late = asks("r2", at=4.0)
+    store.receive(late)
+    admission = store.admit(late, Place("lab", "node-7"), 30.0, FORGET_SECONDS)
+    assert (admission.joined, admission.incident.id, admission.incident.looks) == (True, 1, 1)
+    assert store.waiting() == 0
+
+
 # ---- who reads ------------------------------------------------------------------------------------------------------
 
 
