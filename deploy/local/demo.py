@@ -187,20 +187,18 @@ def _tell(slack: LocalSlack, what: Wanted) -> None:
         slack.alert("node-7")
         slack.as_("alice").say("checkout times out at random, and every dashboard is green. Anyone?")
         tries = [f"/conntrack {node:<8} {says}" for node, says in NODES.items()]
+        others: tuple[str, ...] = (_ALERT, *_ALWAYS)
         where = "A Slack and a Kubernetes that exist on this machine only, and the bot between them."
     else:
-        tries = ["/conntrack NODE   a node of that cluster"]
+        tries, others = ["/conntrack NODE   a node of that cluster"], _ALWAYS
         where = f"A Slack that exists on this machine only, and the real cluster of {what.kubeconfig}."
-    lines = [where, "", f"  Open  {slack.url}/", *_column("Type", tries), *_column("Or", _OTHERS), ""]
+    lines = [where, "", f"  Open  {slack.url}/", *_column("Type", tries), *_column("Or", others), ""]
     sys.stdout.write("\n".join([*lines, "Ctrl-C stops all of it.", ""]))
     sys.stdout.flush()
 
 
-_OTHERS = (
-    "/conntrack       for help and the incidents so far",
-    "the menu of the alert's message: Diagnose this alert",
-    "@conntrack node-7 in a thread",
-)
+_ALERT = "the menu of the alert's message: Diagnose this alert"
+_ALWAYS = ("@conntrack NODE in a thread", "/conntrack alone, for help and the incidents so far")
 
 
 def _column(title: str, entries: list[str] | tuple[str, ...]) -> list[str]:

@@ -29,6 +29,7 @@ Json = dict[str, Any]
 Query = dict[str, str]
 Key = tuple[str, str, str]
 
+REST_SECONDS = 0.1  # how long controllers that found nothing to do wait where nothing has changed
 KEPT_CHANGES = 2000  # what a watch can go back to
 PROBES = "conntrack-bot-probes"
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "conntrack-bot", PROBES)
@@ -74,6 +75,8 @@ class Cluster:
     _shown: dict[Key, Json] = field(default_factory=dict)  # as the last change left it: tests write in place
     _entries: int = 0
     _is_settling: bool = False
+    _rested_at: float = 0.0
+    _rested_with: int = 0
 
     def __post_init__(self) -> None:
         for name in _NAMESPACES:
@@ -202,9 +205,12 @@ class Cluster:
             before = self.newest
             while self._agenda and self._agenda[0][0] <= time.monotonic():
                 heapq.heappop(self._agenda)[2]()
+            if self._rested_at > time.monotonic() - REST_SECONDS and self._rested_with == before == self.newest:
+                return
             for controller in self.controllers:
                 controller(self)
             if self.newest == before:
+                self._rested_at, self._rested_with = time.monotonic(), before
                 return
 
     def next_due(self) -> float:

@@ -115,8 +115,7 @@ def test_a_deleted_noisy_pod_comes_back_under_a_new_name() -> None:
     with running({"node-7": FULL}) as kubernetes:
         state = kubernetes.state
         (old,) = [one for one in state.of_kind("pods", "shop") if one["metadata"]["name"].startswith("checkout-")]
-        with state.lock:
-            state.objects.pop(("pods", "shop", old["metadata"]["name"]))
+        state.remove("pods", old)
         (new,) = [one for one in state.of_kind("pods", "shop") if one["metadata"]["name"].startswith("checkout-")]
     assert new["metadata"]["name"].rpartition("-")[0] == old["metadata"]["name"].rpartition("-")[0]
     assert new["metadata"]["name"] != old["metadata"]["name"]
