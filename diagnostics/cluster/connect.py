@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 USER_AGENT = "conntrack-bot"
+CONNECTIONS = 32  # kept open: several looks go on at once, and each asks for several things beside another
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def _client(configuration: Any) -> ApiClient:
     configuration.retries = False
     # A connection that a firewall forgot is noticed by keep-alive only; without it a read waits for its time-out.
     configuration.keep_alive = True
+    configuration.connection_pool_maxsize = CONNECTIONS
     try:
         client = ApiClient(configuration)
     except (OSError, ssl.SSLError, ValueError) as error:
