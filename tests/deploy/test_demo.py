@@ -98,11 +98,11 @@ def test_the_demo_answers_and_leaves_nothing_behind(tmp_path: Path, how: signal.
         assert "/conntrack node-7" in said
         if how == signal.SIGTERM:
             asked(port, "command", user="alice", channel="incidents", command="/conntrack", text="node-7")
-            wait_for(lambda: "dropping new connections" in card(port, "node-7"), 30)
+            wait_for(lambda: "dropping new connections" in card(port, "node-7"), 45)
             assert "shop/checkout-" in card(port, "node-7")
         (bot,) = bots_of(it)
         it.send_signal(how)
-        assert it.wait(30) == 0
+        assert it.wait(60) == 0
     assert not is_alive(bot)
     assert list(tmp_path.iterdir()) == []
 
@@ -112,7 +112,7 @@ def test_a_bot_that_dies_ends_the_demo_with_its_last_words(tmp_path: Path) -> No
         told(it)
         (bot,) = bots_of(it)
         os.kill(bot, signal.SIGKILL)
-        assert it.wait(30) == demo.FAILED
+        assert it.wait(60) == demo.FAILED
         assert it.stderr is not None
         assert "The bot has ended by itself. Its last words:" in it.stderr.read()
     assert list(tmp_path.iterdir()) == []
@@ -124,7 +124,7 @@ def test_a_port_that_is_in_use_is_said(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with started(tmp_path, DEMO_PORT=str(port)) as it:
-            assert it.wait(30) == demo.FAILED
+            assert it.wait(60) == demo.FAILED
             assert it.stderr is not None
             assert it.stderr.read() == (
                 f"Port {port} of this machine is in use: does another demo run? "
