@@ -124,6 +124,10 @@ class _Line(SocketModeHandler):
         self._is_closed.set()
         if self._watcher.is_alive():
             self._watcher.join(CLOSE_SECONDS)
+        with contextlib.suppress(AttributeError):
+            # The SDK's threads may both close a socket, and the second finds none: then the rest is still to be closed.
+            super().close()  # type: ignore[no-untyped-call] # Bolt does not say
+            return
         super().close()  # type: ignore[no-untyped-call] # Bolt does not say
 
     # ---- what is heard ----------------------------------------------------------------------------------------------
@@ -182,7 +186,7 @@ class _Line(SocketModeHandler):
         self._is_broken = False
         try:
             self.client.connect_to_new_endpoint(force=True)
-        except (SlackApiError, SlackClientError, OSError) as error:
+        except (SlackApiError, SlackClientError, OSError, AttributeError) as error:  # the last one as in close
             log.warning("Connection %d to Slack could not be opened: %s", self._number, error)
             return
         if self._is_closed.is_set():
