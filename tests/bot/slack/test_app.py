@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from pydantic import SecretStr
 from slack_bolt import BoltRequest
 
 from bot.config import SlackSettings
@@ -66,9 +67,9 @@ def test_a_mention_in_a_thread_is_written_down_with_its_thread(alice: Somebody, 
     root = alice.say("timeouts everywhere")
     alice.mention("node-7", thread=root)
 
-    requests: list[Request] = []
-    soon(lambda: (one := received(store)) and requests.append(one) is None)
-    assert (requests[0].origin, requests[0].thread, requests[0].named) == (Origin.MENTION, root, "node-7")
+    request = soon(lambda: received(store))
+    assert isinstance(request, Request)
+    assert (request.origin, request.thread, request.named) == (Origin.MENTION, root, "node-7")
 
 
 def test_an_event_that_is_delivered_twice_is_one_request(
@@ -209,7 +210,7 @@ def test_what_comes_from_elsewhere_leads_to_nothing(team: str | None, slack: Sla
 
 
 def test_a_refused_token_is_told_as_such(local: LocalSlack, store: Store) -> None:
-    wrong = settings(local).model_copy(update={"bot_token": SlackSettings(bot_token="xoxb-wrong").bot_token})
+    wrong = settings(local).model_copy(update={"bot_token": SecretStr("xoxb-wrong")})
     slack = Slack(wrong, tokens(wrong), store)
 
     with pytest.raises(ChatError, match="invalid_auth") as raised:
@@ -218,13 +219,14 @@ def test_a_refused_token_is_told_as_such(local: LocalSlack, store: Store) -> Non
     slack.close(0.0)
 
 
-def test_a_stopped_bot_is_not_healthy(local: LocalSlack, store: Store) -> None:
+def test_it_is_healthy_from_the_connection_to_the_end(local: LocalSlack, store: Store) -> None:
     slack = Slack(settings(local), tokens(settings(local)), store)
-    assert not slack.is_healthy
+    before = slack.is_healthy
     slack.connect(lambda: None)
-    assert slack.is_healthy
+    during = slack.is_healthy
     slack.close(1.0)
-    assert not slack.is_healthy
+
+    assert (before, during, slack.is_healthy) == (False, True, False)
 
 
 # ---- secrets --------------------------------------------------------------------------------------------------------
