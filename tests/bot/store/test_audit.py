@@ -21,7 +21,7 @@ def test_every_change_of_an_incident_stands_in_the_audit(store: Store) -> None:
     claimed(store, "w1", now=1)
     store.release(1, "w1")
     store.finish(diagnosed(claimed(store, "w1", now=2)), "w1", is_open=True)
-    store.admit(asks("r3"), Place("lab", "node-7"), 10.0, FORGET_SECONDS)
+    store.admit(asks("r3", at=10.0), Place("lab", "node-7"), 10.0, FORGET_SECONDS)
     store.finish(diagnosed(claimed(store, "w1", now=11), at=12), "w1", is_open=False)
     assert [(entry.number, entry.actor, entry.event, entry.incident) for entry in store.audit()] == [
         (1, "UALICE", "opened", 1),

@@ -15,7 +15,7 @@ def desk(store: Store, worker: str) -> None:
 
 
 def looker(store: Store, worker: str, desks_are_done: Event) -> None:
-    while (incident := store.claim(worker, 60, now=1.0)) or not desks_are_done.is_set():
+    while (incident := store.claim(worker, 60, now=1.0)) or not desks_are_done.wait(0.01):
         if incident:
             assert store.renew(incident.id, worker, 60, now=1.0)
             assert store.finish(diagnosed(incident), worker, is_open=True)
