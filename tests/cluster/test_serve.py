@@ -160,7 +160,7 @@ def test_a_node_whose_kubelet_is_silent_is_told_as_not_seen(account: Path, tmp_p
     says = read(card)
     assert f"{silent_node}: I could not look, so I do not know" in says
     assert says.index("*Debug pod:*") < says.index("*SSH:*")
-    assert "treat the table as full" in says
+    assert "Treat the table as full" in says
 
 
 @pytest.mark.usefixtures("quiet")
@@ -168,8 +168,9 @@ def test_an_image_that_is_missing_is_named_on_the_card(account: Path, tmp_path: 
     with chat(tmp_path, account, probe={"image": "localhost/nothing:1"}) as made:
         made.start()
         made.slack.as_("alice").command(f"/conntrack {NODE}")
-        card = made.card("the image localhost/nothing:1 is not on the node", END_SECONDS)
+        card = made.card("is not on the node and cannot be had", END_SECONDS)
     assert "I could not look, so I do not know" in read(card)
+    assert "localhost/nothing:1" in read(card)
 
 
 @pytest.mark.usefixtures("quiet")

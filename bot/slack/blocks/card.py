@@ -167,7 +167,7 @@ def _interrupted(incident: Incident, look: Look) -> Body:
 
 
 def _unknown(incident: Incident, look: Look, headline: str, met: Sequence[str]) -> Body:
-    ways = "\n".join(_way(one) for one in met if one.strip())
+    ways = "\n".join(_way(incident.node, one) for one in met if one.strip())
     there = f"`conntrack-bot show {incident.name}`"
     do_first = f"*Do first:* {DO_NOT_KNOW[0]}"
     blocks = [
@@ -185,11 +185,12 @@ def _unknown(incident: Incident, look: Look, headline: str, met: Sequence[str]) 
 WAYS = {"pod": "Debug pod", "ssh": "SSH", "local": "This machine", "replay": "Recording"}
 
 
-def _way(met: str) -> str:
-    """What one way met ("pod: no kubelet answers"), as people say it."""
+def _way(node: str, met: str) -> str:
+    """What one way met ("pod: Debug pod on node-7: no kubelet answers"), as people say it: once."""
     if met.startswith("Press *"):
         return met
     rung, colon, says = met.partition(": ")
+    says = says.removeprefix(f"{WAYS.get(rung, '')} on {node}: ")
     return f"*{WAYS[rung]}:* {prose(says)}" if colon and rung in WAYS else prose(met)
 
 

@@ -28,7 +28,7 @@ BLIND = Look(
     State.NOT_SEEN,
     AT,
     AT + 20,
-    why="node-8: I could not look, so I do not know.\npod: no kubelet.\nssh: silent for 9 s",
+    why="node-8: I could not look, so I do not know.\npod: Debug pod on node-8: no kubelet.\nssh: silent for 9 s",
 )
 
 
