@@ -248,9 +248,10 @@ def test_a_name_nobody_knows_is_answered_with_those_that_are_close() -> None:
 
 
 def test_who_asks_for_what_is_being_looked_at_gets_the_way_to_it() -> None:
-    said = blocks.joined(INCIDENT, "https://acme.slack.com/archives/C1/p1")["text"]
+    going_on = replace(INCIDENT, state=State.LOOKING)
+    said = blocks.joined(going_on, "https://acme.slack.com/archives/C1/p1")["text"]
     assert said == "🔎 *node-8* is being looked at already: INC-12, <https://acme.slack.com/archives/C1/p1|its card>."
-    assert blocks.joined(INCIDENT, "")["text"].endswith("INC-12, its card.")
+    assert blocks.joined(INCIDENT, "")["text"] == "🔎 *node-8* was looked at a moment ago: INC-12, its card."
 
 
 def test_the_channel_hears_what_it_was_and_what_it_is() -> None:
