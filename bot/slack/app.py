@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 LISTENERS_AT_ONCE = 32
 TWICE_SECONDS = 10.0  # the same question of the same person within these seconds is answered once
+REMEMBERED = 1_000  # arbitrary, because it only bounds the memory
 SHOWN_INCIDENTS = 50
 ANYTHING = re.compile(".*")
 STOP_SECONDS = 5.0
@@ -317,7 +318,8 @@ class _Lately:
         """Whether it was asked; it is from now on."""
         now = time.monotonic()
         with self._lock:
-            self._asked = {one: at for one, at in self._asked.items() if now - at < self._seconds}
-            was_asked = question in self._asked
+            if len(self._asked) >= REMEMBERED:
+                self._asked = {one: at for one, at in self._asked.items() if now - at < self._seconds}
+            asked_at = self._asked.get(question, float("-inf"))
             self._asked[question] = now
-            return was_asked
+            return now - asked_at < self._seconds

@@ -124,6 +124,9 @@ class _Line(SocketModeHandler):
         self._is_closed.set()
         if self._watcher.is_alive():
             self._watcher.join(CLOSE_SECONDS)
+        # The SDK's reader would wait a second for the next message before it saw that it is to end.
+        self.client.closed = True
+        self.client.message_queue.put(None)
         with contextlib.suppress(AttributeError):
             # The SDK's threads may both close a socket, and the second finds none: then the rest is still to be closed.
             super().close()  # type: ignore[no-untyped-call] # Bolt does not say
