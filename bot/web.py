@@ -33,6 +33,7 @@ BODY_BYTES = 1 << 20  # Slack's largest delivery, a view with all its fields, is
 REPLAY_SECONDS = 600.0  # a signature is good for five minutes, either way
 DIGITS = 12  # of a timestamp in seconds: until the year 33658
 STOP_SECONDS = 5
+FAILED = 500
 
 
 class Delivered(Protocol):
@@ -71,6 +72,8 @@ def application(slack: Delivered, store: Store, signing_secret: str = "") -> Fas
             body = await _body(request)
             door.check(request.headers, body)
             answer = await run_in_threadpool(slack.bolt.dispatch, to_bolt_request(request, body))
+            if answer.status >= FAILED:
+                door.forget(request.headers)
             return to_starlette_response(answer)
 
     return app
@@ -96,9 +99,14 @@ class Door:
             log.warning("A delivery over HTTP was refused: the same one was delivered before.")
             raise HTTPException(401)
 
+    def forget(self, headers: Mapping[str, str]) -> None:
+        """It came to nothing: Slack delivers it again, at once, and may sign it in the same second."""
+        with self._lock:
+            self._seen.pop(_digest(headers.get("x-slack-signature", "")), None)
+
     def _was_here(self, signature: str) -> bool:
         """Only what was signed is remembered, so that nobody else can fill the memory."""
-        now, digest = self._monotonic(), hashlib.sha256(signature.encode()).digest()
+        now, digest = self._monotonic(), _digest(signature)
         with self._lock:
             self._seen = {one: at for one, at in self._seen.items() if now - at < REPLAY_SECONDS}
             was_here = digest in self._seen
@@ -134,6 +142,10 @@ class Web:
         self._server.should_exit = True
         self._thread.join(STOP_SECONDS + 1)
         self._socket.close()
+
+
+def _digest(signature: str) -> bytes:
+    return hashlib.sha256(signature.encode()).digest()
 
 
 def _bound(bind: str) -> socket.socket:

@@ -24,10 +24,11 @@ BODY = b"command=%2Fconntrack&text=node-7&user_id=U0ALICE&team_id=T0LOCAL&channe
 
 @dataclass
 class Listening:
-    """Slack's side of the bot: what its listeners heard."""
+    """Slack's side of the bot: what its listeners heard. They break down as often as ``breaks`` says."""
 
     bolt: App
     is_healthy: bool = True
+    breaks: int = 0
     heard: list[str] = field(default_factory=list)
 
 
@@ -45,6 +46,9 @@ def slack(local: LocalSlack) -> Listening:
 
     @app.command("/conntrack")
     def on_command(ack: Ack, body: dict[str, str]) -> None:
+        if listening.breaks:
+            listening.breaks -= 1
+            raise StoreError("The database cannot be reached.")
         listening.heard.append(body["text"])
         ack("heard")
 
@@ -115,6 +119,16 @@ def test_the_same_delivery_again_is_refused(web: Web, slack: Listening) -> None:
 
     assert asked(web, "/slack/events", BODY, headers)[0] == 401
     assert slack.heard == ["node-7"]
+
+
+def test_a_delivery_that_came_to_nothing_may_be_repeated(web: Web, slack: Listening) -> None:
+    """Slack's first repetition comes at once, and may bear the same second in its signature."""
+    headers = signed(BODY)
+    slack.breaks = 1
+
+    assert asked(web, "/slack/events", BODY, headers)[0] == 500
+    assert asked(web, "/slack/events", BODY, headers) == (200, "heard")
+    assert asked(web, "/slack/events", BODY, headers)[0] == 401
 
 
 @pytest.mark.parametrize(
