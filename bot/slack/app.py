@@ -269,15 +269,15 @@ class Slack:
 
     def _status(self, channel: str) -> dict[str, Any]:
         """Of the whole bot, and of the incidents of this channel: others may not be for everybody's eyes."""
-        underway = self._store.incidents(SHOWN_INCIDENTS, only_open=True)
         health = blocks.Health(
             version=self._version,
-            running=sum(one.state is State.LOOKING for one in underway),
+            running=self._store.open_incidents(state=State.LOOKING),
             waiting=self._store.waiting(),
             sockets=self._sockets.alive if self._sockets else 0,
             sockets_wanted=self._sockets.wanted if self._sockets else 0,
         )
-        return dict(blocks.status(health, self._store.incidents(SHOWN_INCIDENTS, only_open=True, channel=channel)))
+        newest = self._store.incidents(SHOWN_INCIDENTS, only_open=True, channel=channel)
+        return dict(blocks.status(health, newest, self._store.open_incidents(channel=channel)))
 
     def _ask(self, pointed: payloads.Pointed) -> None:
         """Ask for the node: nothing else first, since the right to do so ends after three seconds."""

@@ -115,7 +115,8 @@ class SlackVoice:
             log.exception("The chart of %s could not be drawn.", incident.name)
             return
         said = charts.described(picture)
-        body = {"filename": f"{_file(look)}.png", "title": f"{incident.node}: {said}"[:200], "alt_txt": said[:1000]}
+        title = f"{incident.name}, look {look.number}: who holds the table"
+        body = {"filename": f"{_file(look)}.png", "title": title, "alt_txt": said[:1000]}
         self._say_below(incident, f"{_of(look)}/chart", body, Kind.FILE, drawn)
 
     def _attach_evidence(self, incident: Incident, look: Look) -> None:

@@ -166,6 +166,11 @@ class Store:
         with self._database.read() as connection:
             return incidents.newest(connection, limit, only_open=only_open, channel=channel)
 
+    def open_incidents(self, *, state: State | None = None, channel: str = "") -> int:
+        """How many incidents are open, in a state or in a channel."""
+        with self._database.read() as connection:
+            return incidents.open_ones(connection, state, channel)
+
     def looks(self, incident: int) -> Sequence[Look]:
         """The looks of an incident that have ended, the oldest first."""
         with self._database.read() as connection:

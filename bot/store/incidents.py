@@ -250,6 +250,16 @@ def incident(connection: Connection, number: int) -> Incident | None:
     return None if row is None else _incident(row)
 
 
+def open_ones(connection: Connection, state: State | None, channel: str) -> int:
+    """How many incidents are open; only those in a state, or of a channel, where one is given."""
+    chosen = select(func.count()).select_from(incidents).where(incidents.c.is_open)
+    if state is not None:
+        chosen = chosen.where(incidents.c.state == state.value)
+    if channel:
+        chosen = chosen.where(incidents.c.channel == channel)
+    return connection.execute(chosen).scalar_one()
+
+
 def newest(connection: Connection, limit: int, *, only_open: bool, channel: str) -> Sequence[Incident]:
     """The newest incidents first."""
     chosen = select(incidents).order_by(incidents.c.id.desc()).limit(limit)

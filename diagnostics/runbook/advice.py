@@ -16,7 +16,7 @@ from diagnostics.runbook.said import Said
 from diagnostics.runbook.verdict import FULL, LOST_OF_TWENTY
 from diagnostics.runbook.words import count
 
-YES, NO, NOT_KNOWN = "☑", "☐", "?"
+YES, NO = "☑", "☐"
 
 
 def restarts(case: Case) -> Said:
@@ -72,7 +72,10 @@ def _dated(chosen: tuple[Remedy, ...]) -> str:
 
 def pattern(case: Case) -> Said:
     """The failure pattern, ticked."""
-    ticks = [f"{_tick(sign(case))} {name}" for name, sign in PATTERN]
+    signs = [(name, sign(case)) for name, sign in PATTERN]
+    ticks = [f"{YES if sign else NO} {name}" for name, sign in signs if sign is not None]
+    not_known = ", ".join(name for name, sign in signs if sign is None)
+    ticks += [f"not known: {not_known}"] if not_known else []
     conclusion = {
         VerdictKind.EXHAUSTED: "This is conntrack exhaustion, not a service or DNS failure.",
         VerdictKind.EVICTING: "This is conntrack exhaustion: it evicts where others drop.",
@@ -90,10 +93,6 @@ def pattern(case: Case) -> Said:
     }
     kind = case.verdict.kind
     return Said(status.get(kind, Status.WARN), "  ".join(ticks), conclusion[kind])
-
-
-def _tick(sign: bool | None) -> str:
-    return NOT_KNOWN if sign is None else YES if sign else NO
 
 
 def _pods_running(case: Case) -> bool | None:

@@ -40,12 +40,13 @@ def waiting(incident: Incident, ahead: int) -> Body:
 
 def looking(incident: Incident, progress: Progress) -> Body:
     """A look is going on: the first answer as soon as it is there, and the runbook's steps as they tick off."""
-    going_on = f"{span(progress.seconds)}{f'{SEPARATOR}{line(progress.says)}' if progress.says else ''}"
+    for_so_long = [span(progress.seconds)] if progress.seconds >= 1 else []
+    going_on = "".join(f"{SEPARATOR}{clipped(part, SHORT)}" for part in (*for_so_long, line(progress.says)) if part)
     found = progress.report
     if found is None:
-        says = f"{bricks.LOOKING} {bold(line(f'Looking at {incident.node}'))}{SEPARATOR}{clipped(going_on, SHORT)}"
+        says = f"{bricks.LOOKING} {bold(line(f'Looking at {incident.node}'))}{going_on}"
         return message(says, [bricks.section(says), bricks.context(_steps(None))], [_foot(incident)], THREAD)
-    still = f"{bricks.LOOKING} First answer, still looking{SEPARATOR}{clipped(going_on, SHORT)}"
+    still = f"{bricks.LOOKING} First answer, still looking{going_on}"
     blocks = [*_answer(found, None, is_going_on=True), bricks.context(still), bricks.context(_steps(found))]
     return message(_said(found), blocks, [_foot(incident)], THREAD)
 

@@ -1,4 +1,4 @@
-"""The Home tab: what is open now, and what this person asked for lately. A view, published anew when that changes.
+"""The Home tab: what is open now, and what else this person asked for lately. A view, published anew when that changes.
 
 It must not know how a view is published.
 """
@@ -20,16 +20,16 @@ SHOWN_RECENT = 10
 
 def home(open_incidents: Sequence[Incident], recent: Sequence[Incident], for_person: str, now: float) -> Body:
     """The view for one person. ``recent`` are the newest incidents, whoever asked for them."""
-    mine = [one for one in recent if one.asked_by.id == for_person]
+    shown = {one.id for one in open_incidents[:SHOWN_OPEN]}
+    mine = [one for one in recent if one.asked_by.id == for_person and one.id not in shown]
+    asked = any(one.asked_by.id == for_person for one in open_incidents[:SHOWN_OPEN])
+    other = "Nothing else." if asked else f"Nothing yet. Type {code('/conntrack node-7')} in a channel."
     blocks = [
         bricks.header(counted(len(open_incidents), "open incident", "open incidents")),
         *(_listed(open_incidents, SHOWN_OPEN) or [bricks.section("Every node that was looked at is well.")]),
         {"type": "divider"},
-        bricks.section("*You asked for*"),
-        *(
-            _listed(mine, SHOWN_RECENT)
-            or [bricks.section(f"Nothing yet. Type {code('/conntrack node-7')} in a channel.")]
-        ),
+        bricks.section("*You also asked for*" if asked else "*You asked for*"),
+        *(_listed(mine, SHOWN_RECENT) or [bricks.section(other)]),
         bricks.context(f"As of {moment(now)}, for {person(for_person)}"),
     ]
     return {"type": "home", "blocks": view(blocks, THERE)}

@@ -63,12 +63,12 @@ def _recent(incidents: Sequence[Incident]) -> str:
     return "\n".join(("*Lately*", *shown))
 
 
-def status(health: Health, open_incidents: Sequence[Incident]) -> Body:
-    """What is open, what runs, and how the bot is."""
+def status(health: Health, open_incidents: Sequence[Incident], there_are: int) -> Body:
+    """What is open, what runs, and how the bot is. ``open_incidents`` are the newest of as many as ``there_are``."""
     shown = [of_incident(one) for one in open_incidents[: 2 * SHOWN_INCIDENTS]]
-    more = len(open_incidents) - len(shown)
+    more = there_are - len(shown)
     shown += [f"… {count(more)} more: {THERE}"] if more > 0 else []
-    head = f"*{counted(len(open_incidents), 'open incident', 'open incidents')}*"
+    head = f"*{counted(there_are, 'open incident', 'open incidents')}*"
     sign = bricks.MARKS["ok" if health.sockets >= health.sockets_wanted else "warn"]  # type: ignore[index]
     how = (
         f"{counted(health.running, 'look runs', 'looks run')}, {count(health.waiting)} waiting · "

@@ -278,22 +278,34 @@ def test_the_manual_says_what_can_be_typed_and_what_was_asked() -> None:
 
 def test_the_status_says_how_the_bot_itself_is() -> None:
     health = blocks.Health("0.1.0", running=1, waiting=2, sockets=1, sockets_wanted=2)
-    said = read(blocks.status(health, []))
+    said = read(blocks.status(health, [], 0))
     assert "*0 open incidents*" in said
     assert "1 look runs, 2 waiting · ⚠️ 1 of 2 connections to Slack · conntrack-bot 0.1.0" in said
-    assert "✅ 2 of 2" in read(blocks.status(replace(health, sockets=2), []))
+    assert "✅ 2 of 2" in read(blocks.status(replace(health, sockets=2), [], 0))
+    crowd = read(blocks.status(health, [replace(INCIDENT, id=number) for number in range(50)], 212))
+    assert "*212 open incidents*" in crowd
+    assert "… 202 more" in crowd
 
 
-def test_the_home_tab_shows_what_is_open_and_what_is_mine() -> None:
+def test_the_home_tab_shows_what_is_open_and_what_else_is_mine_each_once() -> None:
     mine, theirs = INCIDENT, replace(INCIDENT, id=13, asked_by=Person("U0BOB"))
-    view = blocks.home([mine, theirs], [mine, theirs], "U0ALICE", AT)
-    said = read(view)
-    above, below = said.split("*You asked for*")
-    assert "INC-12" in above
-    assert "INC-13" in above
-    assert "INC-12" in below
-    assert "INC-13" not in below
+    closed = replace(INCIDENT, id=14, is_open=False)
+    view = blocks.home([mine, theirs], [closed, mine, theirs], "U0ALICE", AT)
+    above, below = read(view).split("*You also asked for*")
+    assert [name in above for name in ("INC-12", "INC-13", "INC-14")] == [True, True, False]
+    assert [name in below for name in ("INC-12", "INC-13", "INC-14")] == [False, False, True]
     assert view_problems(view, "home") == []
+
+
+@pytest.mark.parametrize(
+    ("person", "says"),
+    [
+        pytest.param("U0ALICE", "Nothing else.", id="all of it is open"),
+        pytest.param("U0DAN", "Nothing yet.", id="nothing"),
+    ],
+)
+def test_the_home_tab_says_where_nothing_was_asked_for(person: str, says: str) -> None:
+    assert says in read(blocks.home([INCIDENT], [INCIDENT], person, AT))
 
 
 # ---- every recorded node --------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_whispers_and_the_home_tab_are_taken(known: list[Incident], look: Look, 
     health = blocks.Health(version=says, running=1, waiting=2, sockets=1, sockets_wanted=2)
     is_taken(blocks.refused(says))
     is_taken(blocks.manual("/conntrack", many))
-    is_taken(blocks.status(health, many))
+    is_taken(blocks.status(health, many, 1_000))
     for incident in known:
         is_taken(blocks.joined(incident, says))
         is_taken(blocks.follower(incident, look, f"https://a.slack.com/archives/{says}"))

@@ -333,7 +333,7 @@ SPOKEN = {
     "the pattern, ticked": (
         EXHAUSTED,
         "pattern",
-        "☐ retries increase  ☑ table full  ☑ kernel drops / This is conntrack exhaustion, not a service or DNS",
+        "☐ retries increase  ☑ table full  ☑ kernel drops  not known: network reachable / This is conntrack exhaustion",
     ),
     "the pattern of a healthy node": (
         HEALTHY,
@@ -346,7 +346,7 @@ SPOKEN = {
             cluster=None,
         ),
         "pattern",
-        "unknown ? pods running  ? network reachable  ? random timeouts  ? retries increase  ? table full  ?",
+        "unknown not known: pods running, network reachable, random timeouts, retries increase, table full, kernel drops",
     ),
     "a network that answers nothing": (
         seen(ping=ping(0), connects=connects(lost=20)),
