@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0  # how late a retry may be; what is new is nudged
 IDLE_SECONDS = 30.0  # a writer without letters ends: a thread costs less than waiting for one to start
 BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+TRIES_DESPITE_A_DEFECT = 5  # a defect of ours that met this message so often will meet it for ever
 
 
 class Announcer:
@@ -69,8 +70,9 @@ class Announcer:
         with self._lock:
             writer = self._writers.get(channel)
             if writer is None or writer.has_ended:
-                writer = self._writers[channel] = _Writer(channel, self._write)
-                writer.thread.start()
+                writer = _Writer(channel, self._write)
+                writer.thread.start()  # first: a writer that could not start must not be taken for one that writes
+                self._writers[channel] = writer
             writer.nudge()
 
     # ---- threads ----------------------------------------------------------------------------------------------------
@@ -81,7 +83,8 @@ class Announcer:
             try:
                 for channel in self._store.channels(self._now()):
                     self.nudge(channel)
-            except StoreError:
+            except Exception:
+                # Without this thread no retry would ever be made, and nothing would show it.
                 log.exception("The outbox could not be read; trying again.")
             if self._stopping.wait(POLL_SECONDS):
                 return
@@ -108,9 +111,8 @@ class Announcer:
             log.exception("The outbox could not be read or written; trying again.")
             return POLL_SECONDS
         except Exception:
-            # A defect here must cost one letter's time, not the channel's voice.
-            log.exception("A message could not be delivered; trying again.")
-            return BACKOFF_SECONDS[1]
+            log.exception("Something broke in the writer of %s; going on.", channel)
+            return POLL_SECONDS
 
     def _next(self, channel: str) -> tuple[Letter | None, float]:
         """Edits first: what is wrong on the screen is worse than what is not there yet. Then whispers, then posts."""
@@ -136,6 +138,11 @@ class Announcer:
             ts = self._courier.deliver(letter)
         except ChatError as error:
             return self._failed(letter, error)
+        except Exception as error:
+            # A defect here must cost this letter, not the channel's voice: the others go on meanwhile.
+            log.exception("%s could not be delivered.", message.key)
+            again = BACKOFF_SECONDS[0] if letter.attempts + 1 < TRIES_DESPITE_A_DEFECT else None
+            return self._failed(letter, ChatError(f"Something broke on my side: {type(error).__name__}.", "", again))
         self._store.delivered(message.key, letter.version, ts)
         return None
 

@@ -7,6 +7,7 @@ that breaks after Slack has accepted a message would post it twice. It must not 
 from __future__ import annotations
 
 import functools
+import http.client
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -60,8 +61,8 @@ def translated(call: Callable[P, R]) -> Callable[P, R]:
             return call(*args, **kwargs)
         except SlackApiError as error:
             raise _refusal(error) from error
-        except (SlackClientError, OSError) as error:
-            # A time-out is an OSError. It is not known whether the call took effect.
+        except (SlackClientError, OSError, http.client.HTTPException) as error:
+            # A time-out is an OSError, an answer that breaks off is none. It is not known whether the call took effect.
             raise ChatError(f"Slack did not answer: {error}.", "no_answer", retry_after_seconds=1.0) from error
 
     return calling

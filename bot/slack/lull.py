@@ -1,6 +1,6 @@
 """Lets work begin after a rush: what Slack waits for comes first, and all of it shares one interpreter.
 
-Two hundred commands at once are acknowledged in half the time while nobody works on the first of them yet. It must not
+Many commands at once are acknowledged sooner while nobody works on the first of them yet. It must not
 know what the work is.
 """
 
@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
-LULL_SECONDS = 0.02  # nothing was asked for so long: the rush is over, or there was none
-AT_MOST_SECONDS = 0.3  # a rush without an end must not stop the work
+LULL_SECONDS = 0.05  # nothing was asked for so long: the rush is over, or there was none
+AT_MOST_SECONDS = 1.0  # a rush without an end must not stop the work
 
 
 class Lull:

@@ -29,7 +29,7 @@ _LABELLED = re.compile(rf"(?<![\w.-])(?:{_LABELS})[\"'*_`\s]{{0,4}}[:=]+[\"'*_`\
 _SPOKEN = re.compile(rf"(?<![\w.-])node\s+[`\"'*]?((?=[-a-z.]*[0-9]){_NAME})", re.IGNORECASE)
 _ADDRESS = re.compile(r"[0-9.]+|[0-9a-f:]*:[0-9a-f:]+", re.IGNORECASE)
 _MENTION = re.compile(r"^\s*<@[A-Z0-9]+(?:\|[^>]*)?>[\s,:]*")
-_INCIDENT = re.compile(r"INC-([0-9]{1,12})", re.ASCII)
+_INCIDENT = re.compile(r"INC-([0-9]{1,9})", re.ASCII)  # a database's whole numbers end at 2,147,483,647
 _TS = re.compile(r"[0-9]{1,16}\.[0-9]{1,9}", re.ASCII)
 _DASHES = str.maketrans({"\u2010": "-", "\u2011": "-", "\u2013": "--", "\u2014": "--"})  # what phones make of "--"
 
