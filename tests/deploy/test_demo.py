@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from deploy.local import child, demo
-from deploy.local.kubernetes import FLEET
+from deploy.local.kubernetes import FLEET, LocalKubernetes
+from deploy.local.kubernetes import running as kubernetes
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(120)
@@ -87,12 +88,20 @@ def wait_for(is_so: Any, seconds: float) -> float:
     return time.monotonic() - began
 
 
+@pytest.fixture(scope="module")
+def somebodys() -> Iterator[LocalKubernetes]:
+    """A cluster that is not the demo's, with a node of its own."""
+    with kubernetes({"node-77": "healthy"}) as cluster:
+        yield cluster
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_the_demo_answers_and_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
+def test_the_demo_answers_touches_nobodys_cluster_and_leaves_nothing_behind(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, somebodys: LocalKubernetes, how: signal.Signals
+) -> None:
     port = free_port()
-    with started(
-        tmp_path, DEMO_PORT=str(port), KUBECONFIG="/nowhere", CONNTRACK_BOT_SLACK__BOT_TOKEN="xoxb-real"
-    ) as it:
+    ambient = str(somebodys.kubeconfig(tmp_path_factory.mktemp("ambient")))
+    with started(tmp_path, DEMO_PORT=str(port), KUBECONFIG=ambient, CONNTRACK_BOT_SLACK__BOT_TOKEN="xoxb-real") as it:
         said = told(it)
         assert f"http://127.0.0.1:{port}/" in said
         assert "/conntrack node-7" in said
@@ -104,6 +113,22 @@ def test_the_demo_answers_and_leaves_nothing_behind(tmp_path: Path, how: signal.
         it.send_signal(how)
         assert it.wait(60) == 0
     assert not is_alive(bot)
+    assert list(tmp_path.iterdir()) == []
+    assert somebodys.state.requests == []
+
+
+def test_the_cluster_that_is_named_for_the_demo_is_looked_at(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    port = free_port()
+    with kubernetes({"node-77": "healthy"}) as cluster:
+        named = cluster.kubeconfig(tmp_path_factory.mktemp("named"))
+        with started(tmp_path, DEMO_PORT=str(port), DEMO_KUBECONFIG=str(named)) as it:
+            assert str(named) in told(it)
+            asked(port, "command", user="alice", channel="incidents", command="/conntrack", text="node-77")
+            wait_for(lambda: "table is fine" in card(port, "node-77"), 45)
+            it.terminate()
+            assert it.wait(60) == 0
     assert list(tmp_path.iterdir()) == []
 
 
