@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import http.client
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from bot.errors import ChatError
 from bot.model import Kind, Letter, Message
 from bot.slack import announcer as announcing
 from bot.slack.announcer import Announcer
-from bot.slack.chat import Chat
+from bot.slack.chat import Chat, translated
 from bot.slack.courier import PLAIN_FORM
 from bot.slack.pace import Pace
 from bot.store import Store
@@ -269,6 +270,42 @@ def test_a_wait_that_slack_asks_for_is_kept(outbox: Outbox, soon: Soon) -> None:
 
     first, second = outbox.local.calls("chat.postMessage")
     assert second["at"] - first["at"] >= 1.9
+
+
+class Stumbling(Chat):
+    """Slack as usual, but for one message at which the bot itself stumbles."""
+
+    def post(self, channel: str, under_ts: str, key: str, body: Mapping[str, Any]) -> str:
+        if key == "broken":
+            raise TypeError("what nobody thought of")
+        return super().post(channel, under_ts, key, body)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_defect_costs_the_message_that_met_it_and_no_other(outbox: Outbox, soon: Soon) -> None:
+    chat = Stumbling(outbox.local.bot_token, outbox.local.api_url)
+    announcer = Announcer(outbox.store, chat, lambda *what: outbox.given_up.append(what))
+    outbox.store.say(message("broken", "never"))
+    outbox.store.say(message("card", "looking"))
+
+    announcer.start()
+    try:
+        soon(lambda: outbox.texts() == ["looking"] and outbox.given_up)
+    finally:
+        announcer.stop(5.0)
+
+    (letter, error), *others = outbox.given_up
+    assert (letter.message.key, str(error), others) == ("broken", "Something broke on my side: TypeError.", [])
+
+
+def test_an_answer_of_slacks_that_breaks_off_is_no_answer() -> None:
+    @translated
+    def breaks_off() -> None:
+        raise http.client.IncompleteRead(b"{")
+
+    with pytest.raises(ChatError, match="Slack did not answer") as caught:
+        breaks_off()
+    assert caught.value.retry_after_seconds == 1.0
 
 
 # ---- whispers and files ---------------------------------------------------------------------------------------------
