@@ -64,12 +64,19 @@ class Looker:
         A look that was followed by another is not told any more: the card would show the older one.
         """
         for look in self.store.untold(time.time()):
-            incident = self.store.incident(look.incident)
-            if incident is not None and incident.looks == look.number and not incident.state.is_on_its_way:
-                self._tell(incident, look)
-            else:
-                self.store.told(look.incident, look.number)
+            try:
+                self._tell_late(look)
+            except Exception:
+                # It is tried again with the next round; the others must not wait until it succeeds.
+                log.exception("look not told", incident=look.incident, look=look.number)
         return False
+
+    def _tell_late(self, look: Look) -> None:
+        incident = self.store.incident(look.incident)
+        if incident is not None and incident.looks == look.number and not incident.state.is_on_its_way:
+            self._tell(incident, look)
+        else:
+            self.store.told(look.incident, look.number)
 
     def _look(self, worker: str, incident: Incident) -> None:
         hold = Hold(

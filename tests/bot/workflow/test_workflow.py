@@ -363,6 +363,28 @@ def test_a_look_that_was_not_told_is_told_later_and_once(crew: Crew, store: Stor
     assert [look.number for _, look, _ in crew.voice.ends] == [1]
 
 
+def test_a_look_that_cannot_be_told_keeps_no_other_waiting(crew: Crew, store: Store) -> None:
+    class Mute(Notebook):
+        def ended(self, incident: Incident, look: Look, earlier: Look | None) -> None:
+            raise ValueError("no words at all")
+
+    class Halting(Notebook):
+        def ended(self, incident: Incident, look: Look, earlier: Look | None) -> None:
+            if incident.id == 1:
+                raise ValueError("no words at all")
+            super().ended(incident, look, earlier)
+
+    mute = Crew(store, voice=Mute())
+    with mute.working() as workflow:
+        mute.ask(workflow, asks("1", "node-7"))
+        soon(lambda: store.looks(1))
+        mute.ask(workflow, asks("2", "node-8"))
+        soon(lambda: store.looks(2))
+    crew.voice = Halting()
+    with crew.working():
+        soon(lambda: [incident.id for incident, _, _ in crew.voice.ends] == [2])
+
+
 def test_a_stop_lets_a_look_end_in_time(crew: Crew) -> None:
     go = gated(crew)
     workflow = crew.workflow()
