@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bot.wiring.ahead import places
 from diagnostics.cluster import KubeApi, view
 from diagnostics.errors import ClusterError, PodError, TargetError
 from diagnostics.model import Known
@@ -65,6 +66,8 @@ def test_the_bots_own_account_has_the_rights_it_needs(tmp_path: Path) -> None:
     assert sweep(bot, SETTINGS) == 0
     seen = view(bot, NODE, ["10.96.0.1"])
     assert all(isinstance(part, Known) for part in (seen.node, seen.pods, seen.services, seen.nodes))
+    found = places(bot)
+    assert None not in (found.service, found.server)
 
 
 def test_an_account_without_rights_is_told_which_one_is_missing(tmp_path: Path) -> None:
