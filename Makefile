@@ -13,7 +13,7 @@ demo: $(READY) ## the bot, a local Slack in the browser, nodes to diagnose (DEMO
 	@exec $(BIN)/python -m deploy.local
 
 test: $(READY) lint ## lint, types, layers, and the tests that need neither root, a cluster nor a browser
-	$(BIN)/pytest -n 2 -m "not cluster and not kernel and not browser and not slow" $(ARGS)
+	$(BIN)/pytest -n 2 -m "not cluster and not kernel and not browser and not database and not slow" $(ARGS)
 
 lint: $(READY) ## ruff, mypy strict, the import layers, the probe's minimum Python
 	$(BIN)/ruff format --check .

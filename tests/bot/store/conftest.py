@@ -1,4 +1,4 @@
-"""The store's tests run in memory and on a file; on PostgreSQL too, where STORE_TEST_POSTGRES names a database."""
+"""The store's tests run in memory and on a file; on PostgreSQL too (``-m database``), where one is given."""
 
 from __future__ import annotations
 
@@ -23,7 +23,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return file.read_bytes()
 
 
-@pytest.fixture(params=["memory", "file", *(["postgres"] if POSTGRES else [])])
+IN_POSTGRES = pytest.param(
+    "postgres",
+    marks=[
+        pytest.mark.database,
+        pytest.mark.skipif(not POSTGRES, reason="needs an empty PostgreSQL database, named by STORE_TEST_POSTGRES"),
+    ],
+)
+
+
+@pytest.fixture(params=["memory", "file", IN_POSTGRES])
 def address(request: pytest.FixtureRequest, tmp_path: Path, made: bytes) -> str:
     if request.param == "memory":
         return "sqlite://"
@@ -33,10 +42,10 @@ def address(request: pytest.FixtureRequest, tmp_path: Path, made: bytes) -> str:
     return emptied(POSTGRES)
 
 
-@pytest.fixture
-def shared_address(tmp_path: Path) -> str:
+@pytest.fixture(params=["file", IN_POSTGRES])
+def shared_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """One that several processes can open."""
-    return emptied(POSTGRES) if POSTGRES else f"sqlite:///{tmp_path / 'bot.db'}"
+    return emptied(POSTGRES) if request.param == "postgres" else f"sqlite:///{tmp_path / 'bot.db'}"
 
 
 @pytest.fixture
