@@ -92,7 +92,8 @@ class Door:
         """Raises HTTPException 401. It never says what was wrong, which only helps who guesses."""
         timestamp, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
         is_number = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= DIGITS
-        if not (is_number and _is_text(body) and self._verifier.is_valid(body, timestamp, signature)):
+        is_signed = signature.isascii() and is_number and _is_text(body)  # the verifier raises for what is none
+        if not (is_signed and self._verifier.is_valid(body, timestamp, signature)):
             log.warning("A delivery over HTTP was refused: it is not signed by Slack, or too old.")
             raise HTTPException(401)
         if self._was_here(signature):

@@ -80,6 +80,8 @@ class Sockets:
                 self._keep_alive()
             except ChatError as error:
                 log.warning("Slack does not answer auth.test: %s", error)
+            except Exception:
+                log.exception("Slack's answer to auth.test was not understood.")
 
 
 class _Line(SocketModeHandler):
@@ -170,7 +172,11 @@ class _Line(SocketModeHandler):
             if self.is_alive and not self._is_broken:
                 failures = 0
                 continue
-            self._open_again()
+            try:
+                self._open_again()
+            except Exception:
+                # Without this thread the connection would stay silent for ever, and nothing would show it.
+                log.exception("Connection %d to Slack could not be opened.", self._number)
             if not self.is_alive:
                 self._is_closed.wait(AGAIN_SECONDS[min(failures, len(AGAIN_SECONDS) - 1)])
                 failures += 1

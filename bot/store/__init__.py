@@ -61,8 +61,8 @@ class Store:
     @classmethod
     def open(cls, address: str) -> Store:
         """Open the database of an SQLAlchemy URL, and bring it up to date. ``sqlite://`` lives in memory."""
-        make_private(address)
         database = Database(address)
+        make_private(address)  # not before: an address that is refused leaves no file behind
         with _closed_where_it_fails(database), database.write() as connection:
             schema.bring_up_to_date(connection, database.name)
         return cls(database)

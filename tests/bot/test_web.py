@@ -136,6 +136,7 @@ def test_a_delivery_that_came_to_nothing_may_be_repeated(web: Web, slack: Listen
     [
         pytest.param({"X-Slack-Signature": "v0=" + "0" * 64}, BODY, id="a wrong signature"),
         pytest.param({"X-Slack-Signature": ""}, BODY, id="no signature"),
+        pytest.param({"X-Slack-Signature": "v0=\xe9"}, BODY, id="a signature with an accent"),
         pytest.param({"X-Slack-Request-Timestamp": "yesterday"}, BODY, id="a timestamp that is no number"),
         pytest.param({"X-Slack-Request-Timestamp": "9" * 400}, BODY, id="a timestamp without an end"),
         pytest.param({"X-Slack-Request-Timestamp": "-1"}, BODY, id="a timestamp before all time"),

@@ -58,9 +58,13 @@ def test_reading_an_older_database_leaves_it_as_it_is(tmp_path: Path) -> None:
         pytest.param("sqlite:////proc/nothing/bot.db", "cannot be made", id="a folder that cannot be made"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_a_sentence(address: str, says: str) -> None:
+def test_an_address_that_leads_nowhere_is_a_sentence_and_leaves_no_file(
+    address: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(StoreError, match=says):
         Store.open(address)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
