@@ -181,7 +181,7 @@ class SlackVoice:
         )
         self._say(
             Message(
-                key=f"{incident.name}/unsaid/{letter.version}",
+                key=f"{incident.name}/look-{incident.looks}/unsaid",  # once for a look, whose card has many versions
                 channel=incident.channel,
                 kind=Kind.WHISPER,
                 body=blocks.refused(says),

@@ -205,6 +205,18 @@ def test_a_card_that_nobody_can_read_is_told_to_who_asked(speaking: Speaking) ->
     assert "not_in_channel" in whisper.message.body["text"]
 
 
+def test_who_asked_is_told_once_for_each_look_however_often_its_card_changes(speaking: Speaking) -> None:
+    incident = speaking.admitted()
+    refusal = ChatError("Slack refused: is_archived.", "is_archived")
+    whispers = []
+    for ahead in range(3):
+        speaking.voice.waiting(incident, ahead)
+        (card,) = speaking.deliver()
+        speaking.voice.given_up(card, refusal)
+        whispers += speaking.deliver()
+    assert [one.message.kind for one in whispers] == [Kind.WHISPER]
+
+
 def test_a_chart_that_cannot_be_drawn_costs_nothing_else(
     speaking: Speaking, looks: Callable[[str, int], Look], monkeypatch: pytest.MonkeyPatch
 ) -> None:
