@@ -10,6 +10,7 @@ of a hostile host is as hostile as the host.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Sequence
@@ -169,8 +170,12 @@ def _beyond(written: Any, known: Any, where: str = "") -> str:
     return ""
 
 
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    """Between values and plain JSON. Pydantic is imported when a recording is used: it takes a fifth of a second."""
+@functools.cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Between values and plain JSON. Pydantic is imported when a recording is used: it takes a fifth of a second.
+
+    Kept, since making one takes a tenth, and each look of the running bot is recorded.
+    """
     from pydantic import TypeAdapter  # noqa: PLC0415 - see above
 
     return TypeAdapter(kind)

@@ -21,9 +21,11 @@ from slack_bolt.error import BoltError
 from slack_bolt.middleware import Middleware
 from slack_sdk.errors import SlackApiError, SlackClientError
 
+from bot import charts
 from bot.config import SlackSettings
 from bot.errors import ChatError
 from bot.model import Incident, Request, State
+from bot.report import Picture
 from bot.slack import blocks, payloads
 from bot.slack.announcer import Announcer
 from bot.slack.chat import Chat, Identity
@@ -54,7 +56,14 @@ class Slack:
     comes in; stop the workflow, whose last words still go out; ``close``.
     """
 
-    def __init__(self, settings: SlackSettings, tokens: Tokens, store: Store, version: str = "") -> None:
+    def __init__(
+        self,
+        settings: SlackSettings,
+        tokens: Tokens,
+        store: Store,
+        version: str = "",
+        draw: Callable[[Picture], bytes] = charts.draw,
+    ) -> None:
         self._settings = settings
         self._tokens = tokens
         self._store = store
@@ -68,7 +77,7 @@ class Slack:
         self.chat = Chat(tokens.bot, settings.api_url)
         self.gate = SlackGate(self.chat, lambda: self._us, settings.channels)
         self.home = Home(store, self.chat, self.gate.check_person)
-        self.voice = SlackVoice(store, lambda: self._us, self._nudge, self.home.changed)
+        self.voice = SlackVoice(store, lambda: self._us, self._nudge, self.home.changed, draw)
         self.announcer = Announcer(store, self.chat, self.voice.given_up)
 
     # ---- from the beginning to the end ------------------------------------------------------------------------------

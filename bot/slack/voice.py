@@ -15,7 +15,7 @@ from typing import Any
 from bot import charts
 from bot.errors import ChatError
 from bot.model import Follower, Incident, Kind, Letter, Look, Message, Person, Request
-from bot.report import is_worse
+from bot.report import Picture, is_worse
 from bot.slack import blocks
 from bot.slack.chat import Identity
 from bot.store import Store
@@ -38,11 +38,13 @@ class SlackVoice:
         us: Callable[[], Identity],
         nudge: Callable[[str], None],
         changed: Callable[[], None] = lambda: None,
+        draw: Callable[[Picture], bytes] = charts.draw,
     ) -> None:
         self._store = store
         self._us = us
         self._nudge = nudge
         self._changed = changed
+        self._draw = draw
         self._answers = _Answers()
 
     # ---- an incident ------------------------------------------------------------------------------------------------
@@ -109,7 +111,7 @@ class SlackVoice:
         if picture is None or look.report is None or look.report.is_quiet:
             return
         try:
-            drawn = charts.draw(picture)
+            drawn = self._draw(picture)
         except Exception:
             # A chart adds to what was said already; drawing it must not cost the rest.
             log.exception("The chart of %s could not be drawn.", incident.name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from types import FrameType
 import stamina
 import structlog
 
+from bot.charts.apart import Easel
 from bot.config import Settings
 from bot.errors import ChatError
 from bot.slack.app import Slack
@@ -31,6 +33,9 @@ OK, UNREACHABLE = 0, 1
 CONNECT_SECONDS = 60.0  # Slack stumbles for seconds; after a minute whoever supervises the bot should hear of it
 DEAF_SECONDS = 300.0  # the sockets renew themselves; if they did not for so long, only a new process will
 LAST_WORDS_SECONDS = 10.0  # for the cards of the looks that the stop has interrupted
+# Who waits for Slack's next byte or for the database gets the interpreter back within this time for each thread that
+# computes meanwhile. Python's own five milliseconds made acknowledgements three times as slow with every looker busy.
+SWITCH_SECONDS = 0.000_5
 LOOKS_DEADLINES = 4.0  # a look has three stages, and time to begin and to clean up
 
 log = structlog.get_logger()
@@ -43,16 +48,19 @@ def serve(settings: Settings) -> int:
     """
     logs.set_up()
     secrets = tokens(settings.slack)
-    stop = _Stop()
+    stop, easel = _Stop(), Easel()
+    sys.setswitchinterval(SWITCH_SECONDS)
     store = Store.open(settings.store.url or usual_address())
     try:
         with stop.heard():
-            slack = Slack(settings.slack, secrets, store)
+            slack = Slack(settings.slack, secrets, store, draw=easel.draw)
             web = Web(settings.serve.bind, application(slack, store, secrets.signing_secret))
+            threading.Thread(target=easel.ready, name="easel", daemon=True).start()
             return _served(settings, store, slack, web, stop)
     except _StoppedError:  # before there was anything to end
         return OK
     finally:
+        easel.close()
         store.close()
 
 
@@ -110,7 +118,6 @@ def _warm_up(nodes: Clusters) -> None:
         nodes.open_default()
     except ConfigurationError as error:
         log.warning("no cluster yet", why=str(error))
-    import matplotlib.figure  # noqa: F401, PLC0415 - 40 MB, which only the running bot should have
 
 
 class _StoppedError(BaseException):

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import struct
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot import charts
+from bot.charts import apart
+from bot.charts.apart import Easel, NotDrawnError
 from bot.report import Picture, picture
 from diagnostics.model import Diagnosis
 from tests.bot.strategies import HOSTILE, diagnoses
@@ -95,3 +104,47 @@ def test_whatever_is_known_can_be_drawn(found: Diagnosis) -> None:
 @given(st.floats(), st.integers())
 def test_absurd_numbers_have_a_description(number: float, entries: int) -> None:
     assert charts.described(Picture("n", 0.0, entries, entries, (("x", number),), (number,), number, "x"))
+
+
+@pytest.fixture(scope="module")
+def easel() -> Iterator[Easel]:
+    made = Easel()
+    yield made
+    made.close()
+
+
+def test_a_chart_drawn_by_the_child_is_the_chart(easel: Easel) -> None:
+    assert easel.draw(FULL) == charts.draw(FULL)
+
+
+def test_a_child_that_died_costs_one_chart_at_the_most(easel: Easel) -> None:
+    easel.ready()
+    (child,) = children()
+    os.kill(child, signal.SIGKILL)
+    with contextlib.suppress(NotDrawnError):  # whether it was found dead before it was asked
+        easel.draw(FULL)
+    assert size(easel.draw(FULL))[0] == 1_200
+
+
+def test_a_child_that_takes_too_long_is_ended(easel: Easel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "LONGEST_SECONDS", 0.2)
+    easel.ready()
+    (child,) = children()
+    os.kill(child, signal.SIGSTOP)
+    with pytest.raises(NotDrawnError, match="ended"):
+        easel.draw(FULL)
+
+
+def test_the_child_ends_with_its_parent_however_that_ended() -> None:
+    program = "import os; from bot.charts.apart import Easel; e = Easel(); e.ready(); print(e._child.pid, flush=True)"
+    ran = subprocess.run([sys.executable, "-c", f"{program}; os._exit(9)"], stdout=subprocess.PIPE, check=False)
+    end = time.monotonic() + 20.0
+    while Path(f"/proc/{int(ran.stdout)}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def children() -> list[int]:
+    """Those who draw for this process."""
+    told = " ".join(thread.joinpath("children").read_text() for thread in Path("/proc/self/task").iterdir())
+    return [pid for pid in map(int, told.split()) if b"bot.charts.apart" in Path(f"/proc/{pid}/cmdline").read_bytes()]
