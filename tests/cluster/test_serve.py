@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,7 @@ def test_a_node_that_is_really_full_is_told_in_the_chat_with_its_culprit(account
         verdict_after(made, NODE)
         assert read(ended(made)).startswith('["\N{WHITE HEAVY CHECK MARK}')
         assert bot.stop() == 0
+    logging.getLogger(__name__).info("seconds to the first verdict: %s", [round(one, 1) for one in seconds])
     assert min(seconds) < FIRST_VERDICT_SECONDS, seconds
     lab.no_probe_pods()
 
