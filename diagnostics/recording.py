@@ -10,7 +10,6 @@ of a hostile host is as hostile as the host.
 
 from __future__ import annotations
 
-import functools
 import json
 import time
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ LARGEST_FILE_BYTES = 32 * 1024 * 1024
 _MANIFEST, _REPORTS, _CLUSTER = "recording.json", "reports", "cluster.json"
 
 T = TypeVar("T")
+_adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +170,13 @@ def _beyond(written: Any, known: Any, where: str = "") -> str:
     return ""
 
 
-@functools.cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
     """Between values and plain JSON. Pydantic is imported when a recording is used: it takes a fifth of a second.
 
     Kept, since making one takes a tenth, and each look of the running bot is recorded.
     """
     from pydantic import TypeAdapter  # noqa: PLC0415 - see above
 
-    return TypeAdapter(kind)
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
