@@ -76,7 +76,7 @@ class Slack:
         self._pool = ThreadPoolExecutor(LISTENERS_AT_ONCE, thread_name_prefix="slack listener")
         self.chat = Chat(tokens.bot, settings.api_url)
         self.gate = SlackGate(self.chat, lambda: self._us, settings.channels)
-        self.home = Home(store, self.chat, self.gate.check_person)
+        self.home = Home(store, self.chat, self.gate.check_person, self.gate.is_public)
         self.voice = SlackVoice(store, lambda: self._us, self._nudge, self.home.changed, draw)
         self.announcer = Announcer(store, self.chat, self.voice.given_up)
 

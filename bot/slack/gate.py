@@ -62,6 +62,14 @@ class SlackGate:
         if why:
             raise RefusedError(f"I answer members of this organisation only, and {why}. Nothing was done.")
 
+    def is_public(self, channel: str) -> bool:
+        """Whether everybody here may read a channel. What cannot be found out is private."""
+        try:
+            known = self._places.get(channel)
+        except ChatError:
+            return False
+        return known.get("is_private") is False and not (known.get("is_im") or known.get("is_mpim"))
+
     def _check_channel(self, channel: str) -> None:
         try:
             known = self._places.get(channel)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from bot.errors import BotError, ChatError
 from bot.model import Person
@@ -24,12 +25,15 @@ SHOWN = 50
 
 
 class Home:
-    """Publishes. ``check`` raises RefusedError for those who may not read it."""
+    """Publishes. ``check`` raises RefusedError for those who may not read it; ``is_public`` tells it of a channel."""
 
-    def __init__(self, store: Store, chat: Chat, check: Callable[[Person], None]) -> None:
+    def __init__(
+        self, store: Store, chat: Chat, check: Callable[[Person], None], is_public: Callable[[str], bool]
+    ) -> None:
         self._store = store
         self._chat = chat
         self._check = check
+        self._is_public = is_public
         self._readers: dict[str, float] = {}
         self._new: set[str] = set()
         self._has_changed = False
@@ -81,12 +85,17 @@ class Home:
     def _publish(self, person: str) -> None:
         try:
             self._check(Person(person))
-            open_incidents = self._store.incidents(SHOWN, only_open=True)
-            recent = self._store.incidents(SHOWN)
-            self._chat.publish(person, blocks.home(open_incidents, recent, person, time.time()))
+            self._chat.publish(person, self._view(person))
         except ChatError as error:
             log.warning("The Home tab of %s was not published: %s", person, error)
         except BotError as error:
             log.info("The Home tab of %s stays empty: %s", person, error)
         except Exception:
             log.exception("The Home tab of %s could not be made.", person)
+
+    def _view(self, person: str) -> Mapping[str, Any]:
+        """What a private channel talks about is for its members, and for who asked."""
+        newest = self._store.incidents(SHOWN, only_open=True)
+        readable = [one for one in newest if one.asked_by.id == person or self._is_public(one.channel)]
+        hidden = len(newest) - len(readable)
+        return blocks.home(readable, self._store.incidents(SHOWN), person, time.time(), hidden)

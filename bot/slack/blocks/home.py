@@ -16,17 +16,22 @@ from diagnostics.runbook.words import count, counted
 
 SHOWN_OPEN = 20
 SHOWN_RECENT = 10
+ALL_WELL = "Every node that was looked at is well."
+STATUS = "/conntrack status"
 
 
-def home(open_incidents: Sequence[Incident], recent: Sequence[Incident], for_person: str, now: float) -> Body:
-    """The view for one person. ``recent`` are the newest incidents, whoever asked for them."""
+def home(
+    open_incidents: Sequence[Incident], recent: Sequence[Incident], for_person: str, now: float, hidden: int = 0
+) -> Body:
+    """The view for one person. ``recent`` are the newest incidents, whoever asked; ``hidden`` more are open."""
     shown = {one.id for one in open_incidents[:SHOWN_OPEN]}
     mine = [one for one in recent if one.asked_by.id == for_person and one.id not in shown]
     asked = any(one.asked_by.id == for_person for one in open_incidents[:SHOWN_OPEN])
     other = "Nothing else." if asked else f"Nothing yet. Type {code('/conntrack node-7')} in a channel."
     blocks = [
         bricks.header(counted(len(open_incidents), "open incident", "open incidents")),
-        *(_listed(open_incidents, SHOWN_OPEN) or [bricks.section("Every node that was looked at is well.")]),
+        *(_listed(open_incidents, SHOWN_OPEN) or ([] if hidden else [bricks.section(ALL_WELL)])),
+        *([bricks.context(f"… {count(hidden)} more in private channels: {code(STATUS)} there")] if hidden else []),
         {"type": "divider"},
         bricks.section("*You also asked for*" if asked else "*You asked for*"),
         *(_listed(mine, SHOWN_RECENT) or [bricks.section(other)]),

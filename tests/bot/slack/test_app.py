@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -8,7 +9,7 @@ from slack_bolt import BoltRequest
 
 from bot.config import SlackSettings
 from bot.errors import ChatError, StoreError
-from bot.model import Origin, Request
+from bot.model import Origin, Person, Place, Request
 from bot.slack.app import Slack
 from bot.slack.tokens import tokens
 from bot.store import Store
@@ -152,6 +153,29 @@ def test_the_home_tab_is_published_for_who_opens_it(alice: Somebody, local: Loca
     alice.open_home()
 
     soon(lambda: local.home("alice"))
+
+
+@pytest.mark.parametrize(
+    ("channel", "person", "is_read"),
+    [
+        pytest.param("C0INCIDENTS", "U9", True, id="a public channel's"),
+        pytest.param("C0PRIVATE", "U9", False, id="a private channel's"),
+        pytest.param("C0PRIVATE", "U0ALICE", True, id="their own in a private channel"),
+        pytest.param("C0NOWHERE", "U9", False, id="one of a channel that cannot be asked about"),
+    ],
+)
+def test_the_home_tab_tells_nobody_what_a_private_channel_talks_about(
+    channel: str, person: str, is_read: bool, alice: Somebody, store: Store, local: LocalSlack, soon: Soon
+) -> None:
+    asker = Person(person)
+    asked = Request("k", Origin.COMMAND, "node-7", asker, channel, time.time())
+    store.admit(asked, Place("prod", "node-7"), time.time(), 1800.0)
+    alice.open_home()
+
+    soon(lambda: local.home("alice"))
+    view = str(local.home("alice"))
+    assert ("INC-1" in view) is is_read
+    assert ("1 more in private channels" in view) is not is_read
 
 
 def test_a_guest_gets_no_home_tab(alice: Somebody, local: LocalSlack, soon: Soon) -> None:
