@@ -25,6 +25,8 @@ from deploy.local.slack.running import running as local_slack
 CHECKOUT = Path(__file__).parents[2]
 NODES = {"node-1": "healthy", "node-7": "exhausted-by-short-connections", "node-8": "healthy"}
 CARD_SECONDS = 15.0
+# What Slack may well answer to a bot that does everything right: it asks where it is no member, and too fast.
+FORESEEN = ("ratelimited", "not_in_channel", "channel_not_found", "message_not_found", "invalid_auth")
 
 Json = dict[str, Any]
 
@@ -60,6 +62,28 @@ class Chat:
         """The messages below another that say this."""
         root = next((one for one in self.slack.messages(channel) if one["ts"] == ts), {})
         return [one for one in root.get("replies", ()) if says in read(one)]
+
+    def whispered(self, user: str, says: str, seconds: float = CARD_SECONDS) -> Json:
+        """What one person was told that says this, as soon as it is there."""
+        found: Json = self.slack.wait_for(
+            lambda: next((one for one in self.slack.whispers(user) if says in read(one)), None), seconds
+        )
+        return found
+
+    def complaints(self) -> list[str]:
+        """What Slack had to refuse that no test has broken, and whom the bot pinged: only who asked may be named."""
+        refused = [
+            f"{one['method']}: {one['error']} {one['response']}"
+            for one in self.slack.calls()
+            if one["error"] and not one["injected"] and one["error"] not in FORESEEN
+        ]
+        workspace = self.slack.service.workspace
+        said = [one for there in workspace.messages.values() for one in there.values()]
+        ours = [one for one in said if one.user == workspace.bot_user]
+        pinged = [
+            f"{ping} in {one.text}" for one in ours for ping in one.pings if ping.strip("<@>") not in workspace.people
+        ]
+        return refused + pinged
 
     def card(self, says: str, seconds: float = CARD_SECONDS, channel: str = "incidents") -> Json:
         """The first message that says this, as soon as there is one."""
