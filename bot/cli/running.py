@@ -26,9 +26,10 @@ def serve(config: Config = None) -> None:
 
     try:
         settings = load(config)
+        from bot.cli import VERSION  # noqa: PLC0415 - it imports this module
         from bot.wiring import serve as wired  # noqa: PLC0415 - a second, which a mistake need not wait for
 
-        status = wired.serve(settings)
+        status = wired.serve(settings, VERSION)
     except (BotError, DiagnosticsError) as error:
         fail(error)
     raise typer.Exit(status)

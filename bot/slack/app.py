@@ -194,6 +194,7 @@ class Slack:
         if pointed and pointed.request.named:
             self._receive(pointed.request)
         elif pointed:
+            self.voice.heard(pointed.request)  # the form brings no address to answer at, should it come to that
             self._pool.submit(self._ask, pointed)
         ack()
 
@@ -203,7 +204,8 @@ class Slack:
             ack(response_action="errors", errors={payloads.NODE_FIELD: asked.typed.says or "Name one node."})
             return
         if asked:
-            self._receive(asked.request)
+            url = self.voice.answer_url(asked.request.person, asked.request.channel)
+            self._receive(replace(asked.request, answer_url=url))
         ack()
 
     def _on_look_again(self, ack: Ack, body: dict[str, Any]) -> None:
@@ -219,6 +221,10 @@ class Slack:
 
     def _on_anything(self, ack: Ack, body: dict[str, Any]) -> None:
         log.info("Nothing listens for a delivery of type %s.", payloads.kind(body))
+        clicked = payloads.clicked(body, time.time())
+        if clicked:
+            says = "This button belongs to another version of me, so nothing was done. Ask for the node by name."
+            self.voice.refused(clicked, says)
         ack()
 
     def _on_error(self, error: Exception, body: Mapping[str, Any]) -> BoltResponse:

@@ -187,6 +187,11 @@ def opened_home(body: Mapping[str, Any]) -> str:
 # ---- what was clicked -----------------------------------------------------------------------------------------------
 
 
+def clicked(body: Mapping[str, Any], at: float) -> Request | None:
+    """Who clicked somewhere in a channel, for an answer that leads to no look."""
+    return _clicked_request(body, at, "click", Origin.COMMAND)
+
+
 def pointed(body: Mapping[str, Any], at: float) -> Pointed | None:
     """The message that somebody pointed at, and the node that it names."""
     request = _clicked_request(body, at, "shortcut", Origin.SHORTCUT)

@@ -171,6 +171,10 @@ class SlackVoice:
         """Remember how the person can be answered where the bot may not write."""
         self._answers.keep(request)
 
+    def answer_url(self, person: Person, channel: str) -> str:
+        """Where a person can be answered in a channel where the bot may not write, "" where that is not known."""
+        return self._answers.url(person, channel)
+
     def given_up(self, letter: Letter, error: ChatError) -> None:
         """A card that nobody will read: who asked is told the other way."""
         message = letter.message
@@ -188,7 +192,7 @@ class SlackVoice:
                 kind=Kind.WHISPER,
                 body=blocks.refused(says),
                 person=incident.asked_by.id,
-                answer_url=self._answers.url(incident.asked_by, incident.channel),
+                answer_url=self.answer_url(incident.asked_by, incident.channel),
             )
         )
 

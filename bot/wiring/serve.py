@@ -41,8 +41,8 @@ LOOKS_DEADLINES = 4.0  # a look has three stages, and time to begin and to clean
 log = structlog.get_logger()
 
 
-def serve(settings: Settings) -> int:
-    """Run the bot until SIGTERM or Ctrl-C; the exit status.
+def serve(settings: Settings, version: str = "") -> int:
+    """Run the bot until SIGTERM or Ctrl-C; the exit status. ``version`` is what it says of itself.
 
     Raises ConfigurationError, StoreError, and ChatError where Slack refuses the bot or does not answer for a minute.
     """
@@ -53,7 +53,7 @@ def serve(settings: Settings) -> int:
     store = Store.open(settings.store.url or usual_address())
     try:
         with stop.heard():
-            slack = Slack(settings.slack, secrets, store, draw=easel.draw)
+            slack = Slack(settings.slack, secrets, store, version, draw=easel.draw)
             web = Web(settings.serve.bind, application(slack, store, secrets.signing_secret))
             threading.Thread(target=easel.ready, name="easel", daemon=True).start()
             return _served(settings, store, slack, web, stop)

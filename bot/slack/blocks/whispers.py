@@ -70,9 +70,10 @@ def status(health: Health, open_incidents: Sequence[Incident], there_are: int) -
     shown += [f"… {count(more)} more: {THERE}"] if more > 0 else []
     head = f"*{counted(there_are, 'open incident', 'open incidents')}*"
     sign = bricks.MARKS["ok" if health.sockets >= health.sockets_wanted else "warn"]  # type: ignore[index]
+    connected = f"{sign} {count(health.sockets)} of {count(health.sockets_wanted)} connections to Slack · "
     how = (
         f"{counted(health.running, 'look runs', 'looks run')}, {count(health.waiting)} waiting · "
-        f"{sign} {count(health.sockets)} of {count(health.sockets_wanted)} connections to Slack · "
+        f"{connected if health.sockets_wanted else ''}"  # over HTTP there are none
         f"conntrack-bot {plain(health.version)}"
     )
     says = "\n".join((head, *shown))

@@ -107,6 +107,7 @@ def test_the_shortcut_asks_where_the_message_names_no_node(
     request = received(store)
     assert request is not None
     assert (request.named, request.thread) == ("node-7", ts)
+    assert request.answer_url.startswith(local.url), "who asked from where the bot is not could not be answered"
 
 
 def test_a_form_with_two_nodes_is_handed_back(alice: Somebody, local: LocalSlack, store: Store, soon: Soon) -> None:
@@ -118,6 +119,16 @@ def test_a_form_with_two_nodes_is_handed_back(alice: Somebody, local: LocalSlack
     alice.submit(view["id"], {"node": "node-7 node-8"})
     assert received(store) is None
     assert local.modal("alice") is not None
+
+
+def test_a_button_of_another_version_is_answered(alice: Somebody, slack: Slack, local: LocalSlack, soon: Soon) -> None:
+    button = {"type": "button", "action_id": "throttle", "value": "x", "text": {"type": "plain_text", "text": "Go"}}
+    body = {"text": "a card", "blocks": [{"type": "actions", "elements": [button]}]}
+    ts = slack.chat.post("C0INCIDENTS", "", "old", body)
+
+    alice.click(ts, "throttle", "x")
+
+    soon(lambda: any("another version of me" in one["text"] for one in local.whispers("alice")))
 
 
 # ---- what is answered at once ---------------------------------------------------------------------------------------

@@ -282,6 +282,7 @@ def test_the_status_says_how_the_bot_itself_is() -> None:
     assert "*0 open incidents*" in said
     assert "1 look runs, 2 waiting · ⚠️ 1 of 2 connections to Slack · conntrack-bot 0.1.0" in said
     assert "✅ 2 of 2" in read(blocks.status(replace(health, sockets=2), [], 0))
+    assert "connections" not in read(blocks.status(replace(health, sockets=0, sockets_wanted=0), [], 0))
     crowd = read(blocks.status(health, [replace(INCIDENT, id=number) for number in range(50)], 212))
     assert "*212 open incidents*" in crowd
     assert "… 202 more" in crowd
