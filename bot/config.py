@@ -106,9 +106,13 @@ class SlackSettings(_Section):
 
 
 class StoreSettings(_Section):
-    """Where the bot writes down what it knows: an SQLAlchemy URL; null: a file in the user's state folder."""
+    """Where the bot writes down what it knows: an SQLAlchemy URL; null: a file in the user's state folder.
+
+    After ``keep_days`` recordings and messages are let go; what was found and the audit stay.
+    """
 
     url: str | None = None
+    keep_days: float = Field(default=90.0, ge=1)
 
 
 class ServeSettings(_Section):

@@ -26,7 +26,7 @@ from bot.model import (
     Request,
     State,
 )
-from bot.store import audit, incidents, looks, outbox, requests, schema
+from bot.store import audit, incidents, looks, outbox, requests, schema, upkeep
 from bot.store.chain import Fault, Head
 from bot.store.database import Database, make_private, sqlite_file
 from bot.store.recordings import pack, unpack
@@ -223,6 +223,17 @@ class Store:
         """A message by its key, sent or not."""
         with self._database.read() as connection:
             return outbox.letter(connection, key)
+
+    # ---- what is old ------------------------------------------------------------------------------------------------
+
+    def forget(self, before: float, now: float) -> int:
+        """Let go of some of what is older than ``before``: recordings, and messages of incidents that are over.
+
+        An incident that nobody asked about since then is closed; of it and its looks the words stay, as all of the
+        audit does. How much it was: again until 0.
+        """
+        with self._database.write() as connection:
+            return upkeep.forget(connection, before, now)
 
     # ---- the audit --------------------------------------------------------------------------------------------------
 

@@ -194,6 +194,7 @@ messages = Table(
 )
 Index("ix_messages_due", messages.c.is_due, messages.c.channel, messages.c.turn, messages.c.number)
 Index("ix_messages_turn", messages.c.turn)
+Index("ix_messages_incident", messages.c.incident)
 
 audit = Table(
     "audit",

@@ -27,9 +27,11 @@ from bot.web import Web, application
 from bot.wiring import logs
 from bot.wiring.nodes import Clusters
 from bot.workflow import Workflow
+from bot.workflow.keeper import Keeper
 from diagnostics.errors import ConfigurationError
 
 OK, UNREACHABLE = 0, 1
+DAY_SECONDS = 86_400.0
 CONNECT_SECONDS = 60.0  # Slack stumbles for seconds; after a minute whoever supervises the bot should hear of it
 DEAF_SECONDS = 300.0  # the sockets renew themselves; if they did not for so long, only a new process will
 LAST_WORDS_SECONDS = 10.0  # for the cards of the looks that the stop has interrupted
@@ -68,18 +70,21 @@ def _served(settings: Settings, store: Store, slack: Slack, web: Web, stop: _Sto
     nodes = Clusters(settings)
     look_seconds = LOOKS_DEADLINES * settings.look.deadline_seconds
     workflow = Workflow(store, nodes, slack.gate, slack.voice, settings.serve, look_seconds)
+    keeper = Keeper(store, settings.store.keep_days * DAY_SECONDS)
     threading.Thread(target=_warm_up, args=(nodes,), name="warm-up", daemon=True).start()
     web.start()
     try:
         with stop.at_once():
             _connect(lambda: slack.connect(workflow.nudge))
         workflow.start()
+        keeper.start()
         log.info("ready", lookers=settings.serve.lookers, web=web.url)
         return _watched(slack, stop)
     finally:
         log.info("stopping")
         web.stop()
         slack.deafen()
+        keeper.stop()
         if not workflow.stop(settings.serve.stop_seconds):
             log.warning("some looks did not end; they are told as interrupted after the next start")
         slack.close(LAST_WORDS_SECONDS)

@@ -115,6 +115,7 @@ def _messages() -> None:
     )
     op.create_index("ix_messages_due", "messages", ["is_due", "channel", "turn", "number"])
     op.create_index("ix_messages_turn", "messages", ["turn"])
+    op.create_index("ix_messages_incident", "messages", ["incident"])
 
 
 def _audit() -> None:
