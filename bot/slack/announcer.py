@@ -35,10 +35,12 @@ class Announcer:
         chat: Chat,
         given_up: Callable[[Letter, ChatError], None] = lambda _letter, _error: None,
         now: Callable[[], float] = time.time,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._given_up = given_up
         self._now = now
+        self._give_way = give_way
         self._courier = Courier(chat)
         self._edits = Pace(per_second=1.0, burst=3)  # by message
         self._posts = Pace(per_second=1.0, burst=3)  # by channel: Slack's "one a second, short bursts"
@@ -102,6 +104,7 @@ class Announcer:
 
     def _written(self, channel: str) -> float | None:
         """Deliver one letter; None where there may be more, otherwise how long nothing is due at the most."""
+        self._give_way()
         try:
             letter, pause = self._next(channel)
             if letter is None:

@@ -69,7 +69,8 @@ class Slack:
         self._store = store
         self._version = version
         self._us = UNKNOWN
-        self._lull: Lull | None = None
+        self._lull = Lull()
+        self._submit: Callable[[], None] = lambda: None
         self._sockets: Sockets | None = None
         self._bolt: App | None = None
         self._lately = _Lately(TWICE_SECONDS)
@@ -78,7 +79,7 @@ class Slack:
         self.gate = SlackGate(self.chat, lambda: self._us, settings.channels)
         self.home = Home(store, self.chat, self.gate.check_person, self.gate.is_public)
         self.voice = SlackVoice(store, lambda: self._us, self._nudge, self.home.changed, draw)
-        self.announcer = Announcer(store, self.chat, self.voice.given_up)
+        self.announcer = Announcer(store, self.chat, self.voice.given_up, give_way=self._lull.wait)
 
     # ---- from the beginning to the end ------------------------------------------------------------------------------
 
@@ -86,16 +87,15 @@ class Slack:
         """Find out who we are and begin to listen; ``submit`` hears of new requests. Raises ChatError: try again."""
         self._us = self.chat.identity()
         self._bolt = self._listening()
-        self._lull = Lull(submit)
+        self._submit = submit
         if self._settings.mode == "socket":
-            sockets = Sockets(self._bolt, self._tokens.app, self._settings.connections, self._recall)
+            sockets = Sockets(self._bolt, self._tokens.app, self._settings.connections, self._recall, self._lull.stir)
             try:
                 sockets.connect()
             except ChatError:
                 sockets.close()  # whoever tries again opens new ones
                 raise
             self._sockets = sockets
-        self._lull.start()
         self.announcer.start()
         self.home.start()
         log.info("Connected to Slack as %s in %s.", self._us.user, self._us.url)
@@ -105,8 +105,6 @@ class Slack:
         if self._sockets is not None:
             self._sockets.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._lull is not None:
-            self._lull.stop()
 
     def close(self, seconds: float = STOP_SECONDS) -> None:
         """Say what is still to be said, for so long at the most, and end."""
@@ -127,6 +125,10 @@ class Slack:
         if self._bolt is None:
             raise ChatError("Slack is not connected yet.", retry_after_seconds=1.0)
         return self._bolt
+
+    def give_way(self) -> None:
+        """For work that can wait: while Slack waits for acknowledgements, it does."""
+        self._lull.wait()
 
     def _nudge(self, channel: str) -> None:
         self.announcer.nudge(channel)
@@ -279,8 +281,9 @@ class Slack:
     def _receive(self, request: Request) -> None:
         """Write it down, then let it be worked on. Delivered twice, it is known already."""
         self.voice.heard(request)
-        if self._store.receive(request) and self._lull is not None:
-            self._lull.ask()
+        self._lull.stir()
+        if self._store.receive(request):
+            self._submit()
 
     def _status(self, channel: str) -> dict[str, Any]:
         """Of the whole bot, and of the incidents of this channel: others may not be for everybody's eyes."""

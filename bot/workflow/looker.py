@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +36,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Looker:
-    """One for all the looker's workers. ``order`` is the desk's; ``stop`` ends the looks that go on."""
+    """One for all the looker's workers. ``order`` is the desk's; ``stop`` ends the looks that go on.
+
+    ``give_way`` is the workflow's.
+    """
 
     store: Store
     nodes: Nodes
@@ -44,6 +48,7 @@ class Looker:
     look_seconds: float
     order: threading.Lock
     stop: threading.Event
+    give_way: Callable[[], None] = lambda: None
 
     def look_next(self, worker: str) -> bool:
         """Look at the node that waits longest. False where none does."""
@@ -117,7 +122,7 @@ class Looker:
             return _without(incident, State.NOT_SEEN, began, says)
 
     def _diagnosed(self, incident: Incident, hold: Hold, began: float) -> Look:
-        teller = _Teller(self.voice, incident, hold)
+        teller = _Teller(self.voice, incident, hold, self.give_way)
         with tempfile.TemporaryDirectory(prefix="conntrack-look-") as folder:
             record_to = Path(folder) / "recording"
             errand = _errand(incident, record_to)
@@ -168,7 +173,8 @@ class _Teller:
     Called from the look's own thread only. What it raises ends the look.
     """
 
-    def __init__(self, voice: Voice, incident: Incident, hold: Hold) -> None:
+    def __init__(self, voice: Voice, incident: Incident, hold: Hold, give_way: Callable[[], None]) -> None:
+        self._give_way = give_way
         self._voice, self._incident, self._hold = voice, incident, hold
         self._began = time.monotonic()
         self._said_at = 0.0
@@ -183,6 +189,7 @@ class _Teller:
 
     def tell(self, says: str) -> None:
         """Hear of progress; as every ``Tell``, often with nothing new."""
+        self._give_way()
         self._hold.check()
         if says:
             self._says, self._is_new = says, True
