@@ -108,17 +108,17 @@ class Looker:
         except LostError:
             raise
         except StoppedError:
-            says = "I was stopped while I looked, so I do not know."
+            says = "I was stopped while I looked."
             return _without(incident, State.INTERRUPTED, began, says)
         except TooLongError:
-            says = f"The look took longer than {self.look_seconds:.0f} s and was given up, so I do not know."
+            says = f"The look took longer than {self.look_seconds:.0f} s and was given up."
             return _without(incident, State.NOT_SEEN, began, says)
         except DiagnosticsError as error:
             return _without(incident, State.NOT_SEEN, began, str(error))
         except Exception:
             failure = uuid.uuid4().hex[:8]
             log.exception("look broke", failure=failure, incident=incident.name)
-            says = f"Something broke on my side (id {failure}), so I do not know. My log has the rest under this id."
+            says = f"Something broke on my side (id {failure}). My log has the rest under this id."
             return _without(incident, State.NOT_SEEN, began, says)
 
     def _diagnosed(self, incident: Incident, hold: Hold, began: float) -> Look:

@@ -75,7 +75,7 @@ def pattern(case: Case) -> Said:
     signs = [(name, sign(case)) for name, sign in PATTERN]
     ticks = [f"{YES if sign else NO} {name}" for name, sign in signs if sign is not None]
     not_known = ", ".join(name for name, sign in signs if sign is None)
-    ticks += [f"not known: {not_known}"] if not_known else []
+    ticked = "  ".join(ticks) + (f"\nNot known: {not_known}." if not_known else "")
     conclusion = {
         VerdictKind.EXHAUSTED: "This is conntrack exhaustion, not a service or DNS failure.",
         VerdictKind.EVICTING: "This is conntrack exhaustion: it evicts where others drop.",
@@ -92,7 +92,7 @@ def pattern(case: Case) -> Said:
         VerdictKind.INCONCLUSIVE: Status.UNKNOWN,
     }
     kind = case.verdict.kind
-    return Said(status.get(kind, Status.WARN), "  ".join(ticks), conclusion[kind])
+    return Said(status.get(kind, Status.WARN), ticked.lstrip(), conclusion[kind])
 
 
 def _pods_running(case: Case) -> bool | None:

@@ -41,7 +41,9 @@ def waiting(incident: Incident, ahead: int) -> Body:
 def looking(incident: Incident, progress: Progress) -> Body:
     """A look is going on: the first answer as soon as it is there, and the runbook's steps as they tick off."""
     for_so_long = [span(progress.seconds)] if progress.seconds >= 1 else []
-    going_on = "".join(f"{SEPARATOR}{clipped(part, SHORT)}" for part in (*for_so_long, line(progress.says)) if part)
+    rung, colon, says = progress.says.partition(": ")
+    heard = f"{WAYS.get(rung, rung)}{colon}{says}"
+    going_on = "".join(f"{SEPARATOR}{clipped(part, SHORT)}" for part in (*for_so_long, line(heard)) if part)
     found = progress.report
     if found is None:
         says = f"{bricks.LOOKING} {bold(line(f'Looking at {incident.node}'))}{going_on}"

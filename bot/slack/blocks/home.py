@@ -27,17 +27,23 @@ def home(
     shown = {one.id for one in open_incidents[:SHOWN_OPEN]}
     mine = [one for one in recent if one.asked_by.id == for_person and one.id not in shown]
     asked = any(one.asked_by.id == for_person for one in open_incidents[:SHOWN_OPEN])
-    other = "Nothing else." if asked else f"Nothing yet. Type {code('/conntrack node-7')} in a channel."
     blocks = [
         bricks.header(counted(len(open_incidents), "open incident", "open incidents")),
         *(_listed(open_incidents, SHOWN_OPEN) or ([] if hidden else [bricks.section(ALL_WELL)])),
         *([bricks.context(f"… {count(hidden)} more in private channels: {code(STATUS)} there")] if hidden else []),
         {"type": "divider"},
-        bricks.section("*You also asked for*" if asked else "*You asked for*"),
-        *(_listed(mine, SHOWN_RECENT) or [bricks.section(other)]),
+        *_theirs(mine, is_asker=asked),
         bricks.context(f"As of {moment(now)}, for {person(for_person)}"),
     ]
     return {"type": "home", "blocks": view(blocks, THERE)}
+
+
+def _theirs(mine: Sequence[Incident], *, is_asker: bool) -> list[Block]:
+    """What this person asked for and is not listed above; nothing where all of it is."""
+    if mine:
+        return [bricks.section("*You also asked for*" if is_asker else "*You asked for*"), *_listed(mine, SHOWN_RECENT)]
+    nothing = f"You asked for nothing yet. Type {code('/conntrack node-7')} in a channel."
+    return [] if is_asker else [bricks.section(nothing)]
 
 
 def _listed(incidents: Sequence[Incident], most: int) -> list[Block]:

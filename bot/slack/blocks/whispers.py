@@ -84,9 +84,11 @@ def of_incident(incident: Incident) -> str:
     """An incident on one line, for lists."""
     if incident.state.is_on_its_way:
         return f"{bricks.LOOKING} {incident.name} {code(incident.node)} {incident.state.value}"
-    says = clipped(prose(incident.headline), 300) or "could not be looked at"
+    first, _, _ = incident.headline.partition("\n")
+    says = clipped(prose(first), 300) or "could not be looked at"
+    node = "" if first.startswith(incident.node) else f" {code(incident.node)}"
     when = f" · {moment(incident.looked_at, '{date_short_pretty} {time}')}" if incident.looked_at is not None else ""
-    return f"{bricks.mark(incident.verdict)} {incident.name} {code(incident.node)} {says}{when}"
+    return f"{bricks.mark(incident.verdict)} {incident.name}{node} {says}{when}"
 
 
 def follower(incident: Incident, look: Look, permalink: str) -> Body:

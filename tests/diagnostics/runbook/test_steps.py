@@ -333,7 +333,7 @@ SPOKEN = {
     "the pattern, ticked": (
         EXHAUSTED,
         "pattern",
-        "☐ retries increase  ☑ table full  ☑ kernel drops  not known: network reachable / This is conntrack exhaustion",
+        "☐ retries increase  ☑ table full  ☑ kernel drops\nNot known: network reachable. / This is conntrack",
     ),
     "the pattern of a healthy node": (
         HEALTHY,
@@ -346,7 +346,7 @@ SPOKEN = {
             cluster=None,
         ),
         "pattern",
-        "unknown not known: pods running, network reachable, random timeouts, retries increase, table full, kernel drops",
+        "unknown Not known: pods running, network reachable, random timeouts, retries increase, table full, kernel",
     ),
     "a network that answers nothing": (
         seen(ping=ping(0), connects=connects(lost=20)),
