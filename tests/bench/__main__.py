@@ -18,6 +18,8 @@ BENCHMARKS = {
     "attribution": attribution.attribution_against_ipaddress,
     "card": serve.command_to_card,
     "crowd": serve.crowd,
+    "rush": serve.rush,
+    "rest": serve.rest,
 }
 
 

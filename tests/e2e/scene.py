@@ -145,8 +145,8 @@ class Bot:
 def scene(folder: Path, nodes: Mapping[str, str | None] = NODES, **serve: Any) -> Iterator[Scene]:
     """Slack and the cluster; the bot is started by the test, and ended here."""
     with local_slack() as slack, local_kubernetes(nodes) as cluster:
-        settings = _settings(folder, slack, str(cluster.kubeconfig(folder)), serve)
-        made = Scene(slack=slack, kubernetes=cluster, folder=folder, settings=settings)
+        told = settings(folder, slack, str(cluster.kubeconfig(folder)), serve)
+        made = Scene(slack=slack, kubernetes=cluster, folder=folder, settings=told)
         with closing_bots(made):
             yield made
 
@@ -176,7 +176,8 @@ def until(is_so: Callable[[], Any], seconds: float = 10.0) -> Any:
     return found
 
 
-def _settings(folder: Path, slack: LocalSlack, kubeconfig: str, serve: Json) -> Json:
+def settings(folder: Path, slack: LocalSlack, kubeconfig: str, serve: Json) -> Json:
+    """The bot's, for that Slack and that cluster; ``serve`` adds to its own part."""
     return {
         "clusters": {"prod": {"kubeconfig": kubeconfig}},
         "default_cluster": "prod",
