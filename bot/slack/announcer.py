@@ -1,7 +1,7 @@
 """Makes Slack agree with the outbox: what has no ``ts`` is posted, what has one is edited, the newest text only.
 
-One writer for each channel, so that nothing overtakes, at the pace that Slack allows. It must not know what a message
-means, nor decide what is said; the store must not know Slack's errors, which are judged here.
+One writer for each channel, in all programs, so that nothing overtakes, at the pace that Slack allows. It must not
+know what a message means, nor decide what is said; the store must not know Slack's errors, which are judged here.
 """
 
 from __future__ import annotations
@@ -100,12 +100,15 @@ class Announcer:
             if pause is not None and not writer.waited(pause) and pause >= IDLE_SECONDS:
                 with self._lock:
                     if writer.may_end():
+                        self._hush(writer.channel)
                         break
 
     def _written(self, channel: str) -> float | None:
         """Deliver one letter; None where there may be more, otherwise how long nothing is due at the most."""
         self._give_way()
         try:
+            if not self._store.may_speak(channel):
+                return IDLE_SECONDS  # another program does, and hears of what is due by itself
             letter, pause = self._next(channel)
             if letter is None:
                 return pause
@@ -116,6 +119,13 @@ class Announcer:
         except Exception:
             log.exception("Something broke in the writer of %s; going on.", channel)
             return POLL_SECONDS
+
+    def _hush(self, channel: str) -> None:
+        """Before another writer of this channel can begin, so under the lock."""
+        try:
+            self._store.hush(channel)
+        except StoreError:
+            log.exception("The floor of %s could not be given back.", channel)
 
     def _next(self, channel: str) -> tuple[Letter | None, float]:
         """Edits first: what is wrong on the screen is worse than what is not there yet. Then whispers, then posts."""

@@ -29,6 +29,7 @@ from bot.model import (
 from bot.store import audit, incidents, looks, outbox, requests, schema, upkeep
 from bot.store.chain import Fault, Head
 from bot.store.database import Database, make_private, sqlite_file
+from bot.store.floor import Floor
 from bot.store.recordings import pack, unpack
 
 
@@ -57,6 +58,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._floor = Floor(database)
 
     @classmethod
     def open(cls, address: str) -> Store:
@@ -84,6 +86,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of it."""
+        self._floor.close()
         self._database.close()
 
     # ---- requests ---------------------------------------------------------------------------------------------------
@@ -192,6 +195,17 @@ class Store:
         """The channels for which something is due."""
         with self._database.read() as connection:
             return outbox.channels(connection, now)
+
+    def may_speak(self, channel: str) -> bool:
+        """Whether this program is the one that writes into a channel now, of all that share the database.
+
+        It stays so until ``hush``, or until the program ends.
+        """
+        return self._floor.take(channel)
+
+    def hush(self, channel: str) -> None:
+        """Let others write into a channel."""
+        self._floor.give(channel)
 
     def next_letter(
         self, channel: str, now: float, *, lane: Lane | None = None, held: Collection[str] = ()

@@ -24,6 +24,7 @@ NO_ADDRESS = (
     "`store.url` is no database's address; write sqlite:////var/lib/conntrack-bot/bot.db or "
     "postgresql+psycopg://USER@HOST/NAME."
 )
+PATIENCE = {"connect_timeout": 10}  # a server that does not answer: the kernel would wait for two minutes
 ONE_STATE = {"isolation_level": "REPEATABLE READ"}
 PER_CONNECTION = (
     "PRAGMA journal_mode=WAL",  # readers go on while somebody writes
@@ -63,7 +64,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: all of it or nothing."""
-        with self._turn, self._translated(), self._writing.begin() as connection:
+        with self._turn, self.translated(), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
@@ -72,19 +73,34 @@ class Database:
         # In memory there is but one connection, for every thread.
         with (
             self._turn if self._is_in_memory else nullcontext(),
-            self._translated(),
+            self.translated(),
             self._reading.begin() as connection,
         ):
             yield connection
+
+    def session(self) -> Connection:
+        """A connection for its owner alone, who closes it; each statement is done at once."""
+        session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        session.detach()
+        return session
 
     def close(self) -> None:
         """Close every connection."""
         with self._turn:
             self._engine.dispose()
 
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Where the database's own errors are StoreErrors."""
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise StoreError(f"The database {self.name} failed: {_sentence(cause)}") from error
+
     def _connecting(self) -> Engine:
         if not self.is_sqlite:
-            return create_engine(self._url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+            return create_engine(self._url, pool_size=16, max_overflow=16, pool_pre_ping=True, connect_args=PATIENCE)
         arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False}}
         if self._is_in_memory:
             arguments["poolclass"] = StaticPool
@@ -94,14 +110,6 @@ class Database:
         event.listen(engine, "connect", _connected)
         event.listen(engine, "begin", _begun)
         return engine
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            raise StoreError(f"The database {self.name} failed: {_sentence(cause)}") from error
 
 
 def make_private(address: str) -> None:

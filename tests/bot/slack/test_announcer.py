@@ -4,7 +4,7 @@ import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from bot.slack.courier import PLAIN_FORM
 from bot.slack.pace import Pace
 from bot.store import Store
 from deploy.local.slack.running import LocalSlack
+from tests.bot.store.conftest import POSTGRES, emptied
 
 CHANNEL = "C0INCIDENTS"
 Soon = Callable[[Callable[[], object]], object]
@@ -306,6 +307,24 @@ def test_an_answer_of_slacks_that_breaks_off_is_no_answer() -> None:
     with pytest.raises(ChatError, match="Slack did not answer") as caught:
         breaks_off()
     assert caught.value.retry_after_seconds == 1.0
+
+
+@pytest.mark.database
+@pytest.mark.skipif(not POSTGRES, reason="needs an empty PostgreSQL database, named by STORE_TEST_POSTGRES")
+def test_two_programs_with_one_database_say_everything_once(local: LocalSlack, soon: Soon) -> None:
+    address = emptied(POSTGRES)
+    local.slow("chat.postMessage", 0.2, times=20)  # long enough for the other one to look for it in vain
+    with closing(Store.open(address)) as one, closing(Store.open(address)) as other:
+        pair = (Outbox(local, one), Outbox(local, other))
+        with pair[0].announcing() as first, pair[1].announcing() as second:
+            pair[0].say(first, message("card", "card"))
+            for number in range(8):
+                pair[number % 2].say((first, second)[number % 2], message(f"r{number}", f"{number}", under="card"))
+            soon(lambda: [len(root["replies"]) for root in local.messages("incidents")] == [8])
+
+    (root,) = local.messages("incidents")
+    assert sorted(reply["text"] for reply in root["replies"]) == list("01234567")
+    assert len(local.calls("chat.postMessage")) == 9
 
 
 # ---- whispers and files ---------------------------------------------------------------------------------------------
