@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from diagnostics.errors import ConfigurationError
 
 PREFIX = "CONNTRACK_BOT_"
+CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{4,20}")
 PLACES = (Path("~/.config/conntrack-bot/config.yaml"), Path("/etc/conntrack-bot/config.yaml"))
 
 
@@ -103,6 +105,15 @@ class SlackSettings(_Section):
     channels: tuple[str, ...] = ()
     api_url: str = "https://slack.com/api/"
     connections: int = Field(default=2, ge=1, le=10)
+
+    @field_validator("channels")
+    @classmethod
+    def _ids_only(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """A name would match nothing, and everybody would be refused."""
+        for one in value:
+            if not CHANNEL_ID.fullmatch(one):
+                raise ValueError(f"{one!r} is no channel's id: write C0123ABCD, from the end of the channel's details")
+        return value
 
 
 class StoreSettings(_Section):

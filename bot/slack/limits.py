@@ -25,7 +25,6 @@ SECTION = 3_000
 CONTEXT = 2_000
 CONTEXT_ELEMENTS = 10
 RICH_TEXT = 3_000
-BUTTON = 75
 NOTHING = "…"  # Slack refuses a message without text.
 ELSEWHERE = "see the attached evidence"
 CODE = re.compile(r"`[^`]*(?:`|$)")

@@ -7,7 +7,6 @@ line are one transaction. It must not know Slack, nor what a verdict means beyon
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,11 +134,6 @@ class Store:
         """Hold a claim for longer. False where it is somebody else's by now."""
         with self._database.write() as connection:
             return incidents.renew(connection, incident, worker, now + lease_seconds)
-
-    def release(self, incident: int, worker: str) -> None:
-        """Give a claim back unfinished, for anybody to take up at once (a clean stop); this attempt does not count."""
-        with self._database.write() as connection:
-            incidents.release(connection, incident, worker, time.time())
 
     def finish(self, look: Look, worker: str, *, is_open: bool) -> Incident | None:
         """Write down what came of a look; the incident's state is the look's. None where the claim was lost."""

@@ -30,6 +30,7 @@ def admit(connection: Connection, request: Request, place: Place, now: float, fo
         return known
     found = _open_incident(connection, place)
     if found is not None and found.state.is_on_its_way:
+        found = _asking_for_more(connection, found, request)
         _join(connection, found, request, now)
         return _remembered(connection, request, Admission(found, joined=True))
     answered = _answered_since(connection, request, place)
@@ -63,11 +64,21 @@ def _open_incident(connection: Connection, place: Place) -> Incident | None:
     return None if row is None else _incident(row)
 
 
+def _asking_for_more(connection: Connection, found: Incident, request: Request) -> Incident:
+    """A look that was not begun can still become what both ask for."""
+    is_enough = (not request.exact or found.exact) and (not request.deep or found.deep)
+    if found.state is not State.WAITING or is_enough:
+        return found
+    more = {"exact": found.exact or request.exact, "deep": found.deep or request.deep}
+    return _changed(connection, found.id, more)
+
+
 def _answered_since(connection: Connection, request: Request, place: Place) -> Incident | None:
     """The incident of this place whose look has ended after it was asked for: in a crowd, requests wait to be read."""
     here = {"channel": request.channel, "thread": request.thread, "state": State.DIAGNOSED.value}
     is_it = select(incidents).filter_by(cluster=place.cluster, node=place.node, **here)
-    newer = is_it.where(incidents.c.looked_at > request.at).order_by(incidents.c.id.desc()).limit(1)
+    is_enough = (incidents.c.exact >= request.exact, incidents.c.deep >= request.deep)
+    newer = is_it.where(incidents.c.looked_at > request.at, *is_enough).order_by(incidents.c.id.desc()).limit(1)
     row = connection.execute(newer).one_or_none()
     return None if row is None else _incident(row)
 
@@ -180,23 +191,6 @@ def renew(connection: Connection, number: int, worker: str, lease_until: float) 
     """Hold a claim for longer, where it is still held."""
     held = update(incidents).where(_is_held(number, worker)).values(lease_until=lease_until)
     return connection.execute(held).rowcount == 1
-
-
-def release(connection: Connection, number: int, worker: str, now: float) -> None:
-    """Give a claim back; what was not begun before is not begun then."""
-    audit.head(connection)  # Before any row of an incident, as everywhere: else two could wait for each other.
-    row = connection.execute(select(incidents).where(_is_held(number, worker)).with_for_update()).one_or_none()
-    if row is None:
-        return
-    values = {
-        "state": State.WAITING.value,
-        "worker": "",
-        "lease_until": 0.0,
-        "attempts": row.attempts - 1,
-        "looks": row.looks - (1 if row.attempts == 1 else 0),
-    }
-    released = _changed(connection, number, values)
-    _note(connection, now, BOT, "look given back", released, look=row.looks, attempt=row.attempts, worker=worker)
 
 
 def finish(connection: Connection, look: Look, worker: str, *, is_open: bool) -> Incident | None:

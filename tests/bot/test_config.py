@@ -72,6 +72,7 @@ def test_the_command_line_wins_and_what_it_does_not_say_stays() -> None:
         pytest.param(
             "\nlook:\n  watch_seconds: 900\n", "line 3: `look.watch_seconds`: Input should be", id="too large"
         ),
+        pytest.param("slack: {channels: ['#ops']}\n", "'#ops' is no channel's id: write C0123ABCD", id="a name"),
         pytest.param("look: {connect: nowhere}\n", "`look.connect`: 'nowhere' is not HOST:PORT", id="no port"),
         pytest.param("default_cluster: x\n", "default_cluster is 'x', which clusters does not list", id="no such"),
         pytest.param("clusters: {a: {in_cluster: true, context: b}}\n", "give one or the other", id="two ways"),

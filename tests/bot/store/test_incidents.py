@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.model import Follower, Person, Place, State
@@ -148,25 +150,6 @@ def test_a_renewed_claim_outlives_its_lease(store: Store) -> None:
     assert not store.renew(99, "w1", 15, now=14)
 
 
-def test_a_claim_given_back_was_never_made(store: Store) -> None:
-    admitted(store)
-    claimed(store, "w1")
-    store.release(1, "w2")
-    assert store.waiting() == 0
-    store.release(1, "w1")
-    again = claimed(store, "w2")
-    assert (again.looks, again.attempts) == (1, 1)
-
-
-def test_a_second_attempt_given_back_leaves_the_first_counted(store: Store) -> None:
-    admitted(store)
-    claimed(store, "w1", now=0)
-    claimed(store, "w2", now=15)
-    store.release(1, "w2")
-    again = claimed(store, "w3", now=16)
-    assert (again.looks, again.attempts) == (1, 2)
-
-
 def test_what_was_found_stands_in_the_incident(store: Store) -> None:
     admitted(store)
     finished = store.finish(diagnosed(claimed(store), at=5.0), "w1", is_open=True)
@@ -225,6 +208,25 @@ def test_who_asked_before_a_look_had_ended_is_answered_by_it(store: Store, is_op
     admission = store.admit(late, Place("lab", "node-7"), 30.0, FORGET_SECONDS)
     assert (admission.joined, admission.incident.id, admission.incident.looks) == (True, 1, 1)
     assert store.waiting() == 0
+
+
+@pytest.mark.parametrize(("exact", "deep"), [(True, False), (False, True)], ids=["exact", "deep"])
+def test_who_asks_for_more_than_was_looked_at_is_not_answered_by_it(store: Store, exact: bool, deep: bool) -> None:
+    admit(store, "r1", now=0.0)
+    assert store.finish(diagnosed(claimed(store), at=5.0), "w1", is_open=True)
+    late = replace(asks("r2", at=4.0), exact=exact, deep=deep)
+    store.receive(late)
+    assert not store.admit(late, Place("lab", "node-7"), 30.0, FORGET_SECONDS).joined
+
+
+def test_a_look_that_was_not_begun_becomes_what_all_ask_for(store: Store) -> None:
+    admit(store, "r1")
+    for key, exact, deep in (("r2", False, True), ("r3", True, False), ("r4", False, False)):
+        request = replace(asks(key), exact=exact, deep=deep)
+        store.receive(request)
+        assert store.admit(request, Place("lab", "node-7"), 1.0, FORGET_SECONDS).joined
+    begun = claimed(store)
+    assert (begun.exact, begun.deep) == (True, True)
 
 
 # ---- who reads ------------------------------------------------------------------------------------------------------

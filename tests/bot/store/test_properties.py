@@ -68,7 +68,7 @@ class Work(RuleBasedStateMachine):
             self.holds[incident.id] = (worker, self.now + LEASE_SECONDS)
 
     @precondition(lambda self: self.holds)
-    @rule(worker=WORKERS, what=st.sampled_from(["renew", "release", "finish", "not seen"]), choose=st.randoms())
+    @rule(worker=WORKERS, what=st.sampled_from(["renew", "finish", "not seen"]), choose=st.randoms())
     def go_on(self, worker: str, what: str, choose: st.DrawFn) -> None:
         number = choose.choice(sorted(self.holds))  # type: ignore[attr-defined] # hypothesis' Random
         is_its_own = self.holds[number][0] == worker
@@ -77,13 +77,10 @@ class Work(RuleBasedStateMachine):
             if is_its_own:
                 self.holds[number] = (worker, self.now + LEASE_SECONDS)
             return
-        if what == "release":
-            self.store.release(number, worker)
-        else:
-            incident = self.store.incident(number)
-            assert incident is not None
-            look = diagnosed(incident, at=self.now) if what == "finish" else unseen(incident, at=self.now)
-            assert (self.store.finish(look, worker, is_open=what != "finish") is not None) == is_its_own
+        incident = self.store.incident(number)
+        assert incident is not None
+        look = diagnosed(incident, at=self.now) if what == "finish" else unseen(incident, at=self.now)
+        assert (self.store.finish(look, worker, is_open=what != "finish") is not None) == is_its_own
         if is_its_own:
             del self.holds[number]
 
