@@ -77,7 +77,8 @@ def _answered_since(connection: Connection, request: Request, place: Place) -> I
     """The incident of this place whose look has ended after it was asked for: in a crowd, requests wait to be read."""
     here = {"channel": request.channel, "thread": request.thread, "state": State.DIAGNOSED.value}
     is_it = select(incidents).filter_by(cluster=place.cluster, node=place.node, **here)
-    is_enough = (incidents.c.exact >= request.exact, incidents.c.deep >= request.deep)
+    asked = ((incidents.c.exact, request.exact), (incidents.c.deep, request.deep))
+    is_enough = [column for column, is_asked in asked if is_asked]
     newer = is_it.where(incidents.c.looked_at > request.at, *is_enough).order_by(incidents.c.id.desc()).limit(1)
     row = connection.execute(newer).one_or_none()
     return None if row is None else _incident(row)
