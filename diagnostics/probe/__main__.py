@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 NICENESS = 10  # the node is in trouble: everything else comes first
-QUIET_SECONDS = 0.5  # between the two readings of the counters in a look
+# Between the two readings of the counters in a look; the watch takes its time. A kubelet looks once a second whether a
+# container has ended (PLEG): with half a second in here every look was a second late, with this one in two is not.
+QUIET_SECONDS = 0.25
 SAVED_FOR_OUTPUT_SECONDS = 0.5
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
