@@ -49,8 +49,11 @@ class Floor:
             self._session.execute(text("SELECT pg_advisory_unlock(:space, :name)"), _name(channel))
 
     def close(self) -> None:
-        """Give all of it back."""
+        """Give all of it back, before the server notices by itself that the session has ended."""
         with self._lock:
+            if self._session is not None:
+                with contextlib.suppress(SQLAlchemyError):
+                    self._session.execute(text("SELECT pg_advisory_unlock_all()"))
             self._end()
 
     def _has(self, session: Connection, channel: str) -> bool:
