@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 
 from tests.e2e.scene import Scene, read, until
-
-pytestmark = pytest.mark.xdist_group("office")  # one worker, one bot
 
 HEALTHY = "\N{LARGE GREEN CIRCLE}"
 SHORTCUT = "diagnose_message"
@@ -33,6 +34,26 @@ def test_a_node_can_be_named_with_its_cluster(desk: Scene, unused: Unused) -> No
     node = unused()
     desk.alice.command(f"/conntrack prod/{node}")
     desk.card(well(node))
+
+
+def test_a_pod_leads_to_its_node(desk: Scene) -> None:
+    pods = desk.kubernetes.state.of_kind("pods", "shop")
+    name = next(one["metadata"]["name"] for one in pods if one["spec"]["nodeName"] == "node-5")
+    desk.slack.as_("bob").command(f"/conntrack shop/{name}", "night-shift")
+    assert name in read(desk.card("node-5", channel="night-shift"))
+
+
+def test_a_mention_in_a_thread_is_answered_there(desk: Scene, unused: Unused) -> None:
+    node, ts = unused(), desk.alice.say("something is slow")
+    desk.alice.mention(node, thread=ts)
+    desk.slack.wait_for(lambda: desk.replies(ts, well(node)), 15.0)
+    assert cards(desk, node) == []
+
+
+def test_a_name_that_is_no_node_gets_the_closest_for_the_eyes_of_who_asked(desk: Scene) -> None:
+    desk.slack.as_("dan").command("/conntrack nod-7")
+    assert "Did you mean `node-7`, " in read(desk.whispered("dan", "I don't know a node `nod-7`."))
+    assert cards(desk, "nod-7") == []
 
 
 def test_a_cluster_that_is_not_known_is_said_not_to_be(desk: Scene) -> None:
@@ -116,6 +137,18 @@ def test_help_says_what_can_be_typed(desk: Scene) -> None:
 def test_the_status_counts_connections_and_looks(desk: Scene) -> None:
     desk.slack.as_("carol").command("/conntrack status")
     assert "2 of 2 connections to Slack" in read(desk.whispered("carol", "open incident"))
+
+
+def test_health_says_that_the_process_lives_and_slack_delivers(desk: Scene) -> None:
+    address = str(desk.bots[0].wait_for_line("ready")["web"]).removeprefix("http://")
+    assert health(address, "/healthz") == {"status": "ok"}
+    assert health(address, "/readyz") == {"slack": True, "store": True}
+
+
+def health(address: str, path: str) -> object:
+    with closing(HTTPConnection(address, timeout=5)) as where:
+        where.request("GET", path)
+        return json.loads(where.getresponse().read())
 
 
 def test_the_home_tab_follows_what_happens(desk: Scene) -> None:

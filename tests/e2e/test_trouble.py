@@ -10,8 +10,6 @@ import pytest
 
 from tests.e2e.scene import Scene, read, until
 
-pytestmark = pytest.mark.xdist_group("office")  # one worker, one bot
-
 HEALTHY = "\N{LARGE GREEN CIRCLE}"
 PLAIN = "Shown as plain text"
 Unused = Callable[[], str]
