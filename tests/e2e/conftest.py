@@ -33,7 +33,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield made
         bot.kill()  # a clean stop would wait for all that is still to be said
         log = bot.log.read_text()
-        assert '"looked"' in log
+        assert '"admitted"' in log
         assert made.slack.bot_token not in log
         assert made.slack.app_token not in log
 

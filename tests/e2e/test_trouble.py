@@ -21,9 +21,14 @@ def cards(desk: Scene, node: str) -> list[dict[str, Any]]:
 
 def answered(desk: Scene, node: str, seconds: float = 20.0) -> dict[str, Any]:
     """The one card of a healthy node."""
-    desk.card(f"{HEALTHY} *{node}", seconds)
+    desk.slack.wait_for(lambda: any(is_final(one) for one in cards(desk, node)), seconds)
     (card,) = cards(desk, node)
     return card
+
+
+def is_final(card: dict[str, Any]) -> bool:
+    """The answer, and no more that somebody looks."""
+    return HEALTHY in read(card) and "still looking" not in read(card)
 
 
 @pytest.mark.parametrize(
