@@ -29,9 +29,7 @@ KEEP_ALIVE_SECONDS = 60.0  # events were seen to stop until any Web API call was
 SLOW_SECONDS = 1.0  # Slack gives three
 AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0)  # between attempts: apps.connections.open allows few a minute
 CLOSE_SECONDS = 2.0  # for an attempt to connect that is under way
-DELIVERIES_AT_ONCE = (
-    2  # measured with 200 commands at once: 1 to 20 make no difference alone, and threads cost switches
-)
+DELIVERIES_AT_ONCE = 2  # a listener of ours takes a millisecond, and more threads only fight over it
 
 
 class Sockets:
