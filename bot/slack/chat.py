@@ -206,8 +206,8 @@ def _refusal(error: SlackApiError) -> ChatError:
         seconds = float(wait) if str(wait).isdecimal() else 1.0
         return ChatError(f"Slack asks to wait {seconds:.0f} s.", "ratelimited", retry_after_seconds=seconds)
     if status >= 500 or code in PASSING:
-        said_what = code or f"HTTP {status}"
-        return ChatError(f"Slack is in trouble itself ({said_what}).", code or "no_answer", retry_after_seconds=1.0)
+        said_what = code or f"http_{status}"
+        return ChatError(f"Slack is in trouble itself ({said_what}).", said_what, retry_after_seconds=1.0)
     return ChatError(f"Slack refused: {code or f'HTTP {status}'}.{where}", code or f"http_{status}")
 
 

@@ -7,7 +7,8 @@ already is looked for first. It must not know the store, nor wait: whoever calls
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.errors import ChatError
@@ -17,6 +18,7 @@ from bot.slack.chat import EVENT_TYPE, Chat
 log = logging.getLogger(__name__)
 
 TEXT_AT_MOST = 3_900  # an edit with more than about 4,000 characters fails as msg_too_long
+UNSETTLED = "unsettled"
 PLAIN_FORM = "(Shown as plain text: Slack refused the usual form.)"
 
 # Slack's words for a body that it will never take in this form.
@@ -28,21 +30,40 @@ ILL_FORMED = frozenset({
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "cant_update_missing_message"})
 
 
+# A post whose answer was lost may still take effect: what was sent by a program that died, or that waited too long, is
+# looked for again so much later before it is sent once more. Seen with answers held for 3 s.
+SETTLES_SECONDS = 4.0
+
+
 class Courier:
     """Delivers letters. ``deliver`` is called by one thread for a channel."""
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, chat: Chat, now: Callable[[], float] = time.monotonic) -> None:
         self._chat = chat
+        self._now = now
+        self._settled_at: dict[str, float] = {}  # by the key of a letter that may be there or may still come
 
     def deliver(self, letter: Letter) -> str:
         """The ``ts`` where the letter is to be read now. Raises ChatError."""
-        match letter.message.kind:
-            case Kind.WHISPER:
-                return self._whisper(letter)
-            case Kind.FILE:
-                return self._file(letter)
-            case Kind.MESSAGE:
-                return self._message(letter)
+        if letter.message.kind is Kind.WHISPER:
+            return self._whisper(letter)
+        key = letter.message.key
+        if letter.is_doubtful:  # the doubt of a program that is no more begins with the first that takes it up
+            self._settled_at.setdefault(key, self._now() + SETTLES_SECONDS)
+        try:
+            ts = self._file(letter) if letter.message.kind is Kind.FILE else self._message(letter)
+        except ChatError as error:
+            if error.code != UNSETTLED:
+                self._settled_at[key] = self._now() + (SETTLES_SECONDS if error.code == "no_answer" else 0.0)
+            raise
+        self._settled_at.pop(key, None)
+        return ts
+
+    def _require_settled(self, key: str) -> None:
+        """Raises ChatError where what was not found may still come."""
+        wait = self._settled_at.get(key, 0.0) - self._now()
+        if wait > 0:
+            raise ChatError(f"{key} may still arrive, and is looked for again.", UNSETTLED, wait)
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
@@ -58,6 +79,7 @@ class Courier:
     def _said(self, letter: Letter, body: Mapping[str, Any]) -> str:
         ts = letter.ts or (self._found(letter) if letter.is_doubtful else "")
         if not ts:
+            self._require_settled(letter.message.key)
             return self._posted(letter, body)
         try:
             self._chat.edit(letter.message.channel, ts, letter.message.key, body)
@@ -95,7 +117,10 @@ class Courier:
             return any(one.get("name") == name for one in files if isinstance(one, Mapping))
 
         there = self._chat.find(message.channel, letter.under_ts, is_it) if letter.is_doubtful else ""
-        return there or self._chat.upload(message.channel, letter.under_ts, message.file, message.body)
+        if there:
+            return there
+        self._require_settled(message.key)
+        return self._chat.upload(message.channel, letter.under_ts, message.file, message.body)
 
     # ---- whispers ---------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from bot.store import Store
 from deploy.local.kubernetes.faults import Fault
 from tests.e2e.scene import Scene, read, scene, until
 
-HELD_SECONDS = 1.0  # shorter than the next bot takes to start, as Slack's slowest answers are
+HELD_SECONDS = 2.5  # longer than a restart, and shorter than a doubtful post is waited for
 ENDED_SECONDS = 40.0  # a minute is promised
 ON_THE_WAY = ("Looking at", "still looking")
 UNDONE = (

@@ -13,6 +13,7 @@ import pytest
 from bot.errors import ChatError
 from bot.model import Kind, Letter, Message
 from bot.slack import announcer as announcing
+from bot.slack import courier
 from bot.slack.announcer import Announcer
 from bot.slack.chat import Chat, translated
 from bot.slack.courier import PLAIN_FORM
@@ -69,6 +70,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once: what is waited for is not what these tests are about."""
     monkeypatch.setattr(announcing, "BACKOFF_SECONDS", (0.05,))
     monkeypatch.setattr(announcing, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(courier, "SETTLES_SECONDS", 0.2)
 
 
 # ---- what is said is to be read -------------------------------------------------------------------------------------
@@ -249,6 +251,34 @@ def test_a_post_of_a_process_that_died_is_found_again(outbox: Outbox, soon: Soon
         soon(lambda: (letter := outbox.store.letter("card")) and letter.ts)
 
     assert outbox.texts() == ["looking"]
+
+
+def test_a_post_of_a_process_that_died_may_still_arrive_and_is_waited_for(outbox: Outbox, soon: Soon) -> None:
+    outbox.store.say(message("card", "looking"))
+    letter = outbox.store.next_letter(CHANNEL, time.time())
+    assert letter is not None
+    outbox.local.slow("chat.postMessage", 1.0)
+    died = Chat(outbox.local.bot_token, outbox.local.api_url)
+    late = threading.Thread(target=died.post, args=(CHANNEL, "", "card", letter.message.body))
+    late.start()
+
+    with outbox.announcing():
+        soon(lambda: (letter := outbox.store.letter("card")) and letter.ts)
+
+    late.join()
+    assert outbox.texts() == ["looking"]
+    assert outbox.calls("chat.postMessage") == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_post_that_never_arrived_is_posted(outbox: Outbox, soon: Soon) -> None:
+    outbox.store.say(message("card", "looking"))
+    assert outbox.store.next_letter(CHANNEL, time.time()) is not None
+
+    with outbox.announcing():
+        soon(lambda: outbox.texts() == ["looking"])
+
+    assert outbox.calls("chat.postMessage") == 1
 
 
 @pytest.mark.parametrize("channel", ["C0GENERAL", "C0NOWHERE"])
