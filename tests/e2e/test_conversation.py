@@ -118,6 +118,7 @@ def test_a_button_that_nobody_made_does_no_harm(desk: Scene, unused: Unused) -> 
 
 def test_who_asks_in_another_channel_is_told_there_with_a_link_to_the_card(desk: Scene) -> None:
     desk.alice.command("/conntrack node-7")
+    desk.slack.wait_for(lambda: cards(desk, "node-7"), 20.0)  # at the same moment, either could be the first
     desk.slack.as_("dan").command("/conntrack node-7", "night-shift")
     card = desk.card("node-7 is dropping new connections")
     told = desk.card("node-7 is dropping new connections", channel="night-shift")
