@@ -117,6 +117,7 @@ def test_the_demo_answers_touches_nobodys_cluster_and_leaves_nothing_behind(
     assert somebodys.state.requests == []
 
 
+@pytest.mark.slow
 def test_the_cluster_that_is_named_for_the_demo_is_looked_at(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -132,6 +133,7 @@ def test_the_cluster_that_is_named_for_the_demo_is_looked_at(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_bot_that_dies_ends_the_demo_with_its_last_words(tmp_path: Path) -> None:
     with started(tmp_path, DEMO_PORT=str(free_port())) as it:
         told(it)

@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.scene import Scene, read, until
 
+pytestmark = pytest.mark.slow  # each waits for Slack as often as Slack may make the bot wait
+
 HEALTHY = "\N{LARGE GREEN CIRCLE}"
 PLAIN = "Shown as plain text"
 Unused = Callable[[], str]
@@ -55,7 +57,6 @@ def test_one_card_with_the_answer_whatever_slack_does(
     answered(desk, node)
 
 
-@pytest.mark.slow
 def test_an_edit_that_slack_never_answers_is_made_again(desk: Scene, unused: Unused) -> None:
     node = unused()
     desk.slack.slow("chat.update", 12.0)
