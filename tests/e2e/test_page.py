@@ -12,7 +12,12 @@ from deploy.local.slack.running import LocalSlack, running
 from tests.e2e.browser import PHONE, Watched, chromium, needs_chromium, tab
 from tests.e2e.small_bot import small_bot
 
-pytestmark = [pytest.mark.browser, needs_chromium]
+pytestmark = [
+    pytest.mark.browser,
+    needs_chromium,
+    # slack_sdk leaves a socket to the garbage collector where a connection breaks while it opens.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 expect.set_options(timeout=20_000)
 
 

@@ -16,6 +16,9 @@ from bot.store import Store
 from deploy.local.slack.running import LocalSlack, Somebody
 from diagnostics.errors import ConfigurationError
 
+# slack_sdk leaves a socket to the garbage collector where a connection breaks while it opens.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 Soon = Callable[[Callable[[], object]], object]
 
 

@@ -14,6 +14,9 @@ from bot.slack.chat import Chat
 from bot.slack.socket import Sockets
 from deploy.local.slack.running import LocalSlack
 
+# slack_sdk leaves a socket to the garbage collector where a connection breaks while it opens.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 Soon = Callable[[Callable[[], object]], object]
 
 

@@ -22,6 +22,9 @@ from slack_sdk import WebClient
 
 from deploy.local.slack.running import LocalSlack
 
+# slack_sdk leaves a socket to the garbage collector where a connection breaks while it opens.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 Json = dict[str, Any]
 
 
