@@ -119,8 +119,7 @@ def test_a_chart_drawn_by_the_child_is_the_chart(easel: Easel) -> None:
 
 def test_a_child_that_died_costs_one_chart_at_the_most(easel: Easel) -> None:
     easel.ready()
-    (child,) = children()
-    os.kill(child, signal.SIGKILL)
+    os.kill(drawer(easel), signal.SIGKILL)
     with contextlib.suppress(NotDrawnError):  # whether it was found dead before it was asked
         easel.draw(FULL)
     assert size(easel.draw(FULL))[0] == 1_200
@@ -129,8 +128,7 @@ def test_a_child_that_died_costs_one_chart_at_the_most(easel: Easel) -> None:
 def test_a_child_that_takes_too_long_is_ended(easel: Easel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "LONGEST_SECONDS", 0.2)
     easel.ready()
-    (child,) = children()
-    os.kill(child, signal.SIGSTOP)
+    os.kill(drawer(easel), signal.SIGSTOP)
     with pytest.raises(NotDrawnError, match="ended"):
         easel.draw(FULL)
 
@@ -144,7 +142,7 @@ def test_the_child_ends_with_its_parent_however_that_ended() -> None:
         time.sleep(0.05)
 
 
-def children() -> list[int]:
-    """Those who draw for this process."""
-    told = " ".join(thread.joinpath("children").read_text() for thread in Path("/proc/self/task").iterdir())
-    return [pid for pid in map(int, told.split()) if b"bot.charts.apart" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+def drawer(easel: Easel) -> int:
+    """Who draws."""
+    assert easel._child is not None
+    return easel._child.pid
