@@ -112,7 +112,8 @@ class Store:
 
         Where a look is on its way the request joins it; one from another channel or thread becomes a follower. Where
         the open incident lies in the same channel and thread and was looked at less than ``forget_after_seconds``
-        ago, a new look of it begins. Otherwise the old one is closed and a new incident opened, waiting.
+        ago, a new look of it begins. Otherwise the old one is closed and a new incident opened, waiting. Who asked
+        before a look ended is answered by it, unless they asked for more than it looked at.
         """
         with self._database.write() as connection:
             return incidents.admit(connection, request, place, now, forget_after_seconds)

@@ -26,6 +26,11 @@ Json = dict[str, Any]
 
 IMAGE = os.environ.get("CONFORMANCE_IMAGE", "localhost/base:1")
 PATIENCE_SECONDS = 30.0
+MERGE, STRATEGIC, OPERATIONS = (
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/json-patch+json",
+)
 
 
 @dataclass(frozen=True)

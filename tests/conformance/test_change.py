@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from tests.conformance.servers import (
+    MERGE,
+    OPERATIONS,
+    STRATEGIC,
     Json,
     Said,
     Server,
@@ -15,12 +18,6 @@ from tests.conformance.servers import (
     phase,
     pod,
     running,
-)
-
-MERGE, STRATEGIC, OPERATIONS = (
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/json-patch+json",
 )
 
 

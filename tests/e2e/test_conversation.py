@@ -123,7 +123,7 @@ def test_who_asks_in_another_channel_is_told_there_with_a_link_to_the_card(desk:
     card = desk.card("node-7 is dropping new connections")
     told = desk.card("node-7 is dropping new connections", channel="night-shift")
     assert f"archives/C0INCIDENTS/p{card['ts'].replace('.', '')}" in read(told)
-    assert "is being looked at already" in read(desk.whispered("dan", "node-7"))
+    assert "node-7" in read(desk.whispered("dan", "is being looked at already"))
     assert len(cards(desk, "node-7", "night-shift")) == 1
 
 
